@@ -1,0 +1,5 @@
+"""``python -m quadrat`` is the same as ``quadrat``."""
+
+from quadrat.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Floor 1: the nouns. Standard library and pydantic only."""

@@ -1,0 +1,43 @@
+"""What a trainable is given beside its config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, final
+
+from quadrat.core.events import Event
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The world of one run, as far as science may see it.
+
+    Attributes:
+        seed: the seed already applied to python, numpy and torch.
+        device: a torch device name, ``cpu`` or ``cuda``.
+        data: the folder that ``build_data`` filled, or None when the study builds none. Read only.
+        scratch: a folder of the run's own for temporary files; gone when the run has ended.
+        state: what the last ``Checkpoint`` returned, when the run is resumed; None at a fresh start. The
+            python, numpy and torch random states of that moment are already back in place.
+    """
+
+    seed: int
+    device: str
+    data: Path | None
+    scratch: Path
+    state: Mapping[str, Any] | None = None
+
+
+class Train(Protocol):
+    """The shape of a trainable: a generator function of events."""
+
+    def __call__(self, config: Any, context: Context) -> Iterator[Event]:
+        """Yield the run's events in order."""
+        ...
+
+
+Build = Callable[[Any, Path], None]
+"""The shape of ``build_data(config, folder)``."""
