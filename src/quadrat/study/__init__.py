@@ -1,0 +1,1 @@
+"""Floor 2: from a YAML file to a plan of runs."""

@@ -1,0 +1,108 @@
+"""From a path or a name to a study that is checked whole: one error with every problem, or every run declared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from quadrat.core.errors import Problem, StudyError
+from quadrat.core.spec import Resources, RunSpec
+from quadrat.study.checking import Checking
+from quadrat.study.problems import distinct
+from quadrat.study.read import parse_yaml, read_bytes
+from quadrat.study.schema import Saving, StudyFile
+from quadrat.study.sources import find_source
+from quadrat.study.stages import ordered
+from quadrat.study.trainable import Trainable
+from quadrat.study.words import saving
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Study:
+    """A declared question, checked whole.
+
+    Attributes:
+        name: the study's name; its folder under ``results/``.
+        file: what the file says, overrides of the study's own words and axes applied. Overrides of the config are
+            in the configs of the runs.
+        source: the file.
+        label: the file as a person named it: a path, or ``fluxem/arithmetic_small``.
+        source_text: what stood in the file.
+        runs: every declared run, in running order.
+        trainable: the functions and the config class.
+        overrides: the overrides as they were written.
+        warnings: what is right but may not be meant.
+    """
+
+    name: str
+    file: StudyFile
+    source: Path
+    label: str
+    source_text: str
+    runs: tuple[RunSpec, ...]
+    trainable: Trainable
+    overrides: tuple[str, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def python_path(self) -> tuple[Path, ...]:
+        """Folders a worker must put in front of ``sys.path`` before it imports the trainable."""
+        return self.trainable.python_path
+
+    @property
+    def source_sha256(self) -> str:
+        """SHA-256 of the file's text."""
+        return hashlib.sha256(self.source_text.encode()).hexdigest()
+
+    @property
+    def resources(self) -> Resources:
+        """What one job takes."""
+        return self.file.resources.as_spec()
+
+    def saving(self, stage: str | None = None) -> Saving:
+        """When checkpoints are written in a stage, and by which metric the best one is told."""
+        return saving(self.file, stage)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of the stages in running order; empty when the study has none."""
+        return tuple(ordered(self.file.stages))
+
+
+def load_study(target: str | Path, *, overrides: Sequence[str] = (), root: Path | None = None) -> Study:
+    """Read, check and expand a study.
+
+    Args:
+        target: the path of a study file, or the name of one that comes with a package (``fluxem/arithmetic_small``).
+        overrides: Hydra's words; see ``overrides.py``.
+        root: a folder in which the trainable's module may lie, beside the file's own and the working directory.
+
+    Raises:
+        StudyError: everything that is wrong with the file and the overrides, all at once.
+        UsageError: there is no such file.
+    """
+    source = find_source(target)
+    work = Checking(parse_yaml(read_bytes(source.path), label=source.label))
+    work.read_overrides(overrides)
+    folders = [] if source.registered else [source.path.absolute().parent, Path.cwd(), *([root] if root else [])]
+    trainable = work.find_trainable(folders)
+    work.apply()
+    file = work.check_words()
+    runs = work.check_runs(file)
+    if work.problems or trainable is None or file is None:
+        raise StudyError(distinct(work.problems))
+    return Study(
+        name=file.study,
+        file=file,
+        source=source.path.absolute(),
+        label=source.registered or source.label,
+        source_text=work.document.text,
+        runs=runs,
+        trainable=trainable,
+        overrides=tuple(overrides),
+        warnings=tuple(distinct(work.warnings)),
+    )
