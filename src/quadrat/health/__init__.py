@@ -1,0 +1,1 @@
+"""Floor 2: pure checks over a window of metrics."""
