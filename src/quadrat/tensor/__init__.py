@@ -1,0 +1,1 @@
+"""Floor 2: the only room of the instrument that imports torch."""
