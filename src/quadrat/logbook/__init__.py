@@ -1,0 +1,1 @@
+"""Floor 2: the experiment record. Parse, fill, check."""
