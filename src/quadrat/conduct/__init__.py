@@ -1,0 +1,1 @@
+"""Floor 5: stages, gates, what remains to do."""

@@ -1,0 +1,207 @@
+"""The conductor: makes what a study declares true on disk. Does only what is missing, stops when asked."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, Final, final
+
+from quadrat.conduct import declare, preflight
+from quadrat.conduct.jobs import Launch, write_jobs
+from quadrat.conduct.progress import Tally, snapshot
+from quadrat.core.spec import Job, RunSpec
+from quadrat.core.verdicts import Status
+from quadrat.journal.atomic import write_json
+from quadrat.journal.layout import StudyFolder
+from quadrat.journal.lock import study_lock
+from quadrat.journal.reader import RunView
+from quadrat.launchers.base import Handle, Launcher
+from quadrat.sinks.base import Sink
+from quadrat.study.load import Study
+from quadrat.study.plan import Plan, make_plan
+
+POLL_SECONDS: Final = 0.25
+SHOW_SECONDS: Final = 0.5
+PREEMPTED_CODE: Final = 75
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call of ``conduct`` ended. ``signal`` is the one that stopped it, if any."""
+
+    plan: Plan
+    statuses: dict[str, Status]
+    started: int
+    signal: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The documented exit code: 130 / 143 when stopped, 1 with failures, 4 with runs stopped by a rule."""
+        if self.signal is not None:
+            return 128 + self.signal
+        found = set(self.statuses.values())
+        if found & {Status.FAILED, Status.LOST}:
+            return 1
+        if Status.PREEMPTED in found:
+            return PREEMPTED_CODE
+        return 4 if Status.STOPPED in found else 0
+
+
+@final
+@dataclass(slots=True)
+class _Asked:
+    """The signals received so far."""
+
+    first: int | None = None
+    again: bool = False
+
+
+@final
+@dataclass(slots=True)
+class _Stage:
+    """The moving parts of one launch."""
+
+    folder: StudyFolder
+    statuses: dict[str, Status]
+    waiting: list[tuple[RunSpec, Job]]
+    running: list[tuple[RunSpec, Handle, float]] = field(default_factory=list[tuple[RunSpec, Handle, float]])
+    durations: list[float] = field(default_factory=list[float])
+    began: float = field(default_factory=time.monotonic)
+
+
+def statuses_of(study: Study, folder: StudyFolder) -> dict[str, Status]:
+    """The status of every declared run, from the journal."""
+    return {spec.path: RunView(folder.run_folder(spec)).status() for spec in study.runs}
+
+
+def survey(launch: Launch) -> Plan:
+    """What is declared, what is done and what is still to do, with nothing written."""
+    folder = StudyFolder(launch.root, launch.study.name)
+    return make_plan(launch.study.runs, statuses_of(launch.study, folder))
+
+
+def prepare(launch: Launch) -> list[Job]:
+    """Write the jobs still to do, for a person or a script to start one by one; return them."""
+    folder = StudyFolder(launch.root, launch.study.name)
+    new = declare.amended(declare.read(folder.lock_json), declare.declaration(launch.study))
+    preflight.writable(folder)
+    with study_lock(folder):
+        plan = survey(launch)
+        write_json(folder.lock_json, new)
+        return write_jobs(launch, folder, specs=plan.todo) if plan.todo else []
+
+
+def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
+    """Run what is still to do. Safe to kill at any moment and to call again.
+
+    Raises:
+        UsageError: another conductor works on this study, or a run of the same name means something else.
+        StoreError: the folder cannot be written or has no room.
+    """
+    study = launch.study
+    folder = StudyFolder(launch.root, study.name)
+    new = declare.amended(declare.read(folder.lock_json), declare.declaration(study))
+    plan = make_plan(study.runs, statuses_of(study, folder))
+    if not plan.todo and not plan.running and declare.read(folder.lock_json) == new:
+        return Outcome(plan, statuses_of(study, folder), started=0)
+    preflight.writable(folder)
+    with study_lock(folder), _signals() as asked:
+        # Once more under the lock: a conductor that has just left may have finished the rest.
+        statuses = statuses_of(study, folder)
+        plan = make_plan(study.runs, statuses)
+        preflight.rules_can_fire(launch)
+        preflight.same_code(launch, folder, todo=plan.todo)
+        write_json(folder.lock_json, new)
+        jobs = write_jobs(launch, folder, specs=plan.todo) if plan.todo else []
+        stage = _Stage(folder, statuses, list(zip(plan.todo, jobs, strict=True)))
+        sink.start(study.name, len(study.runs))
+        try:
+            _play(stage, launcher, sink, asked)
+        finally:
+            launcher.close()
+            sink.close(make_plan(study.runs, statuses_of(study, folder)).account())
+    return Outcome(plan, statuses_of(study, folder), started=len(jobs) - len(stage.waiting), signal=asked.first)
+
+
+def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
+    shown = stopped = False
+    last_shown = 0.0
+    while stage.running or (stage.waiting and asked.first is None):
+        if asked.first is not None and not stopped:
+            stopped = True
+            sink.message("stopping: each run goes on to its next checkpoint; once more to stop at once")
+            for _, handle, _ in stage.running:
+                handle.terminate()
+        if asked.again:
+            for _, handle, _ in stage.running:
+                handle.kill()
+        while stage.waiting and asked.first is None and len(stage.running) < launcher.slots:
+            spec, job = stage.waiting.pop(0)
+            stage.running.append((spec, launcher.submit(job), time.monotonic()))
+        _reap(stage, sink, asked)
+        if not shown or time.monotonic() - last_shown > SHOW_SECONDS:
+            shown, last_shown = True, time.monotonic()
+            _show(stage, launcher, sink)
+        if stage.running:
+            launcher.wait(POLL_SECONDS)
+    _show(stage, launcher, sink)
+
+
+def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> None:
+    still: list[tuple[RunSpec, Handle, float]] = []
+    for spec, handle, since in stage.running:
+        code = handle.poll()
+        if code is None:
+            still.append((spec, handle, since))
+            continue
+        view = RunView(stage.folder.run_folder(spec))
+        stage.statuses[spec.path] = view.status()
+        if code == PREEMPTED_CODE and handle.pid is None:
+            # The job ran in this very process, so the signal was meant for the study as well.
+            asked.first = asked.first or signal.SIGINT
+        stage.durations.append(time.monotonic() - since)
+        if stage.statuses[spec.path] is not Status.COMPLETED:
+            sink.message(_obituary(spec, view, code))
+    stage.running = still
+
+
+def _obituary(spec: RunSpec, view: RunView, code: int) -> str:
+    status = view.status()
+    error, verdict = view.error(), view.verdict()
+    reason = f": {error['type']}: {error['message']}" if error else ""
+    if status is Status.STOPPED and verdict and verdict.get("diagnosis"):
+        found: dict[str, Any] = verdict["diagnosis"]
+        reason = f" by {found['rule']} at step {found['step']}: {found['metric']} = {found['value']}"
+    if status is Status.LOST:
+        reason = f": the process ended with code {code} and left no verdict; see train.log"
+    return f"{spec.name} {status}{reason}"
+
+
+def _show(stage: _Stage, launcher: Launcher, sink: Sink) -> None:
+    now = time.monotonic()
+    tally = Tally(stage.statuses, stage.durations, launcher.slots)
+    running: Sequence[tuple[RunSpec, float]] = [(spec, now - since) for spec, _, since in stage.running]
+    sink.update(snapshot(stage.folder, tally, running=running, elapsed=now - stage.began))
+
+
+@contextmanager
+def _signals() -> Generator[_Asked]:
+    asked = _Asked()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        del frame
+        asked.again = asked.first is not None
+        asked.first = asked.first or number
+
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in watched}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Floor 4: inside one job. Drive the science, obey stops."""

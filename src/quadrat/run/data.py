@@ -1,0 +1,95 @@
+"""Data of a run: built once per content, known by the hash of every file."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+from filelock import FileLock
+
+from quadrat.core.errors import StoreError
+from quadrat.journal.atomic import read_json, write_json
+from quadrat.journal.seal import tree_manifest
+
+MANIFEST = "split_manifest.json"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A folder of data and its manifest."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """One hash over every file's content hash."""
+        return str(self.manifest["sha256"])
+
+
+def provide(build: Callable[[Path], None], *, root: Path, name: str, key: str) -> Data:
+    """The data folder ``data/<name>-<key>``, built by ``build`` when it is not there yet.
+
+    Building happens in a folder beside it and is renamed into place at the end, under a file lock, so that
+    many workers starting together build it once and none ever sees half of it.
+
+    Raises:
+        StoreError: what is on disk does not match its manifest.
+    """
+    target = root / "data" / f"{name}-{key}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.parent / f".{target.name}.lock"):
+        if not (target / MANIFEST).exists():
+            _build(build, target, key=key)
+    return Data(target, _checked(target, root))
+
+
+def source_sha256(function: Callable[..., object]) -> str:
+    """Hash of the file that defines ``function``: data built by other code get another folder."""
+    source = inspect.getsourcefile(function)
+    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+
+
+def _build(build: Callable[[Path], None], target: Path, *, key: str) -> None:
+    if target.exists():
+        raise StoreError(
+            "a data folder without a manifest is in the way.",
+            where=str(target),
+            remedy="move it aside; it will be built anew.",
+        )
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        build(scratch)
+        files = tree_manifest(scratch, rows=True)
+        write_json(scratch / MANIFEST, {"schema": 1, "key": key, "sha256": _digest(files), "files": files})
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _digest(files: list[dict[str, Any]]) -> str:
+    lines = "".join(f"{file['sha256']}  {file['path']}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
+def _checked(target: Path, root: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = read_json(target / MANIFEST)
+    found = [file for file in tree_manifest(target, rows=True) if file["path"] != MANIFEST]
+    if found != manifest["files"]:
+        told = {file["path"]: file["sha256"] for file in manifest["files"]}
+        seen = {file["path"]: file["sha256"] for file in found}
+        names = sorted(name for name in told.keys() | seen.keys() if told.get(name) != seen.get(name))
+        raise StoreError(
+            f"data differs from its manifest: {', '.join(names)}.",
+            where=target.relative_to(root).as_posix(),
+            remedy="move the folder aside; it will be built anew and the runs will say if it differs.",
+        )
+    return {**manifest, "folder": target.relative_to(root).as_posix()}

@@ -1,0 +1,75 @@
+"""A trainable with knobs, for trying the instrument itself: it can crash, lose its way, dawdle or hang on command.
+
+It fits a line to noisy points with plain python numbers, so it starts in no time and needs no torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from quadrat.core.context import Context
+from quadrat.core.events import Artifact, Checkpoint, Event, Metrics, Note
+
+
+class Config(BaseModel):
+    """Knobs of the toy. Step counts are 1-based; 0 switches a fault off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    steps: int = Field(default=20, ge=1)
+    rate: float = Field(default=0.1, gt=0)
+    slope: float = 2.0
+    noise: float = Field(default=0.1, ge=0)
+    points: int = Field(default=8, ge=1)
+    seconds_per_step: float = Field(default=0.0, ge=0)
+    crash_at: int = 0
+    nan_at: int = 0
+    kill_at: int = 0
+    exit_at: int = 0
+
+
+def build_data(config: Config, folder: Path) -> None:
+    """Write the abscissae, one a line; they depend on ``points`` alone."""
+    rows = "".join(f"{i / config.points}\n" for i in range(1, config.points + 1))
+    (folder / "points.txt").write_text(rows, encoding="utf-8")
+
+
+def train(config: Config, context: Context) -> Iterator[Event]:
+    """Stochastic gradient descent on ``y = slope * x`` with noise from the global python generator."""
+    assert context.data is not None
+    points = [float(line) for line in (context.data / "points.txt").read_text(encoding="utf-8").split()]
+    state: dict[str, Any] = {"step": 0, "weight": 0.0}
+    if context.state is not None:
+        state.update(context.state)
+    yield Note("derived", {"total_steps": config.steps, "parameter_count": 1})
+    for step in range(state["step"] + 1, config.steps + 1):
+        _misbehave(config, step)
+        x = random.choice(points)
+        error = state["weight"] * x - (config.slope * x + random.gauss(0.0, config.noise))
+        state["weight"] -= config.rate * error * x
+        state["step"] = step
+        loss = math.nan if step == config.nan_at else error * error
+        yield Metrics(step, {"train/loss": loss, "weight": state["weight"]})
+        yield Checkpoint(step, lambda: dict(state), epoch=step)
+        time.sleep(config.seconds_per_step)
+    gap = abs(state["weight"] - config.slope)
+    yield Metrics(config.steps, {"test/gap": gap})
+    yield Artifact("predictions.jsonl", [{"x": x, "y": state["weight"] * x} for x in points])
+
+
+def _misbehave(config: Config, step: int) -> None:
+    if step == config.crash_at:
+        raise RuntimeError(f"the toy was told to crash at step {step}")
+    if step == config.kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if step == config.exit_at:
+        raise SystemExit(3)
