@@ -57,7 +57,7 @@ def _write_job(launch: Launch, folder: StudyFolder, spec: RunSpec, *, captured: 
     told = WorkOrder(
         spec=spec,
         resources=job.resources,
-        keep=keep_of(launch.study),
+        keep=keep_of(launch.study, spec.stage),
         rules=rules_of(launch.study),
         captured=captured,
         python_path=job.python_path,
@@ -82,9 +82,9 @@ def _job(launch: Launch, folder: StudyFolder, spec: RunSpec) -> Job:
     )
 
 
-def keep_of(study: Study) -> Keep:
-    """The study's checkpoint policy in the worker's words."""
-    asked = study.file.checkpoint
+def keep_of(study: Study, stage: str | None) -> Keep:
+    """The checkpoint policy of a stage in the worker's words."""
+    asked = study.saving(stage)
     return Keep(
         count=float(asked.every.count),
         unit=asked.every.unit,

@@ -139,7 +139,7 @@ class Builder:
 
     def _scalar(self, event: Any, place: str) -> None:
         is_plain = bool(event.implicit[0])
-        value = _resolve(self.yaml, event.value, place) if is_plain else event.value
+        value = _resolve(self.yaml, event.value, place) if is_plain else _joined(event.value, place)
         frame = self.frames[-1] if self.frames else None
         if frame is not None and isinstance(frame.value, dict) and frame.key is None:
             self._set_key(value, place)
@@ -249,6 +249,17 @@ def _resolve(yaml: YAML, text: str, place: str) -> Any:
     except ValueError:
         # A number that python refuses for its length: thousands of digits are no parameter of anything.
         raise _Refused(Problem(f"the number {text[:20]}... is too long.", place, "quote it if it is text.")) from None
+
+
+def _joined(text: str, place: str) -> str:
+    """Text whose escapes may be halves of characters, as JSON writes those beyond 16 bits."""
+    if not any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        what = "an escape stands for half a character."
+        raise _Refused(Problem(what, place, "write the character itself, or \\U and eight digits.")) from None
 
 
 def _character(character: Any) -> str:

@@ -249,10 +249,10 @@ def _without_errors(root: Node, error: ValidationError) -> Node:
         if detail["type"] == "extra_forbidden":
             root = drop(root, [step for step in location if step not in ("rule", "shared")])
         elif head in _STAND_INS:
-            root = put(root, (head,), Node(_STAND_INS[head], root.where))
+            root = put(root, (head,), new=Node(_STAND_INS[head], root.where))
         elif head == "rules" and len(location) > 1:
             rule = {**_STAND_IN_RULE, "id": f"unknown {location[1]}"}
-            root = put(root, location[:2], wrap(rule, where(root, location[:2])))
+            root = put(root, location[:2], new=wrap(rule, where(root, location[:2])))
         elif head == "stages" and len(location) > 2 and location[2] != "name":
             root = drop(root, location[:3])
         else:

@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError
 from quadrat.core.errors import Problem
 from quadrat.study.names import shown
 from quadrat.study.nodes import Node, plain
-from quadrat.study.problems import config_problems, unknown_key
+from quadrat.study.problems import Origin, config_problems, unknown_key
 from quadrat.study.shape import Model, direct, dotted_keys, entries, is_open
 
 Path: TypeAlias = tuple[str, ...]
@@ -53,7 +53,7 @@ class Shape:
         """
         reading = Reading(context=context, keys=self.keys, hints=dict(hints or {}))
         if node is not None and node.mapping is not None:
-            reading.walk(node, (self.model,) if self.model is not None else (), ())
+            reading.walk(node, (self.model,) if self.model is not None else (), prefix=())
         return reading
 
 
@@ -69,7 +69,7 @@ class Reading:
     problems: list[Problem] = field(default_factory=list[Problem])
     misspelt: set[str] = field(default_factory=set[str])
 
-    def walk(self, node: Node, models: tuple[Model, ...], prefix: Path) -> None:
+    def walk(self, node: Node, models: tuple[Model, ...], *, prefix: Path) -> None:
         """Take in the entries of a block whose value may be any of ``models``; of nothing known when empty."""
         for key, child in (node.mapping or {}).items():
             self._entry(child, models, prefix=prefix, parts=tuple(key.split(".")))
@@ -94,7 +94,7 @@ class Reading:
         if child.mapping is not None and models:
             if not child.mapping:
                 self._leaf(path, child)
-            self.walk(child, models, path)
+            self.walk(child, models, prefix=path)
             return
         self._leaf(path, child)
 
@@ -150,27 +150,21 @@ class Resolved:
     problems: tuple[Problem, ...] = ()
 
 
-def resolve_config(model: Model, layer: Layer, *, place: str, context: str = "") -> Resolved:
-    """Check a merged layer with the Config class and fill in its defaults.
-
-    Args:
-        model: the Config class.
-        layer: all values set, merged.
-        place: where to point when no one value is at fault.
-        context: words for messages, such as `` in arm 'hybrid'``.
-    """
+def resolve_config(model: Model, origin: Origin) -> Resolved:
+    """Check merged values with the Config class and fill in its defaults."""
     try:
-        config: BaseModel = model.model_validate(nest(layer))
+        config: BaseModel = model.model_validate(nest(origin.leaves))
     except ValidationError as error:
-        return Resolved(None, tuple(config_problems(error, model, leaves=layer, place=place, context=context)))
+        return Resolved(None, tuple(config_problems(error, origin, model=model)))
     except Exception as trouble:
-        what = f"the config{context} is refused by {model.__name__}: {type(trouble).__name__}: {trouble}."
-        return Resolved(None, (Problem(what, place, "change the config, or the check in the Config class."),))
+        reason = f"{type(trouble).__name__}: {shown(str(trouble), limit=200)}"
+        what = f"the config{origin.context} is refused by {model.__name__}: {reason}."
+        return Resolved(None, (Problem(what, origin.place, "change the config, or the check in the Config class."),))
     try:
         return Resolved(config.model_dump(mode="json", by_alias=True))
     except (PydanticSerializationError, ValueError) as trouble:
-        what = f"the config{context} cannot be written as JSON: {shown(str(trouble), limit=200)}."
-        return Resolved(None, (Problem(what, place, "use numbers, text, lists and nested models in Config."),))
+        what = f"the config{origin.context} cannot be written as JSON: {shown(str(trouble), limit=200)}."
+        return Resolved(None, (Problem(what, origin.place, "use numbers, text, lists and nested models in Config."),))
 
 
 def dig(config: Mapping[str, Any], path: Sequence[str]) -> Any:

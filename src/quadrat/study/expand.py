@@ -18,6 +18,7 @@ from quadrat.study.configs import MAX_PROBLEMS, Layer, Path, dig, merge, resolve
 from quadrat.study.identity import identity
 from quadrat.study.names import Template, objection, shown, spell
 from quadrat.study.nodes import Node
+from quadrat.study.problems import Origin
 from quadrat.study.shape import Model, dotted_keys
 
 MAX_RUNS = 100_000
@@ -134,7 +135,8 @@ class _Expansion:
         arm = candidate.arm
         place = blueprint.place(f"arms.{arm}" if arm is not None else "config")
         context = f" in arm {shown(arm)}" if arm is not None else ""
-        resolved = resolve_config(blueprint.model, merged, place=place, context=context)
+        own = candidate.layer if arm is not None else ()
+        resolved = resolve_config(blueprint.model, Origin(merged, place, context, own))
         for problem in resolved.problems:
             # The same bad value is met at many points of a grid, and may be set for several arms.
             sort = (problem.where, problem.what.replace(context, "") if context else problem.what)

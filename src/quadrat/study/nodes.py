@@ -97,17 +97,17 @@ def follow(node: Node, path: Sequence[str]) -> tuple[tuple[Step, ...], tuple[str
     return tuple(steps), rest
 
 
-def put(node: Node, steps: Sequence[Step], new: Node) -> Node:
+def put(node: Node, steps: Sequence[Step], *, new: Node) -> Node:
     """The tree with ``new`` at ``steps``; mappings that are missing on the way are made."""
     if not steps:
         return new
     step, rest = steps[0], steps[1:]
     if isinstance(step, int) and node.items is not None:
         changed = list(node.items)
-        changed[step] = put(changed[step], rest, new)
+        changed[step] = put(changed[step], rest, new=new)
         return Node(changed, node.where)
     entries = dict(node.mapping or {})
-    entries[str(step)] = put(entries.get(str(step), Node({}, new.where)), rest, new)
+    entries[str(step)] = put(entries.get(str(step), Node({}, new.where)), rest, new=new)
     return Node(entries, node.where)
 
 

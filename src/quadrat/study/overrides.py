@@ -155,7 +155,7 @@ def _apply_to_config(root: Node, override: Override, path: Path, *, forced: Node
     if override.action == "add" and not rest:
         raise _misfit(override, f"config {dotted} is set in the file", f"leave the plus out: {override.text[1:]}")
     assert override.value is not None
-    return root, put(forced, path, override.value)
+    return root, put(forced, path, new=override.value)
 
 
 def _apply_to_axis(root: Node, override: Override, axis: tuple[Step, ...]) -> Node:
@@ -163,7 +163,7 @@ def _apply_to_axis(root: Node, override: Override, axis: tuple[Step, ...]) -> No
         return drop(root, axis)
     assert override.value is not None
     values = override.value if override.value.items is not None else Node([override.value], override.where)
-    return put(root, axis, values)
+    return put(root, axis, new=values)
 
 
 def _apply(root: Node, override: Override, path: Path) -> Node:
@@ -182,7 +182,7 @@ def _apply(root: Node, override: Override, path: Path) -> Node:
     if override.action == "set" and rest and path[0] in _FREE and len(steps) < 2 <= len(path):
         raise _unnamed(root, override, path)
     assert override.value is not None
-    return put(root, (*steps, *rest), override.value)
+    return put(root, (*steps, *rest), new=override.value)
 
 
 def _select(root: Node, override: Override, block: str) -> Node:
@@ -191,7 +191,7 @@ def _select(root: Node, override: Override, block: str) -> Node:
     value, current = override.value, get(root, block)
     wanted = [value] if isinstance(value.value, str) else value.items
     if not wanted or current is None or not all(isinstance(item.value, str) for item in wanted):
-        return put(root, (block,), value)
+        return put(root, (block,), new=value)
     names = [str(item.value) for item in wanted]
     if current.mapping is not None:
         present = dict(current.mapping)
@@ -209,7 +209,7 @@ def _select(root: Node, override: Override, block: str) -> Node:
                 remedy = f"stages=[{','.join([str(need), *names])}]"
                 raise _misfit(override, f"stage {name!r} needs stage {need!r}, which is left out", remedy)
     kept = {name: child for name, child in present.items() if name in names}
-    return put(root, (block,), Node(kept if current.mapping is not None else list(kept.values()), current.where))
+    return put(root, (block,), new=Node(kept if current.mapping is not None else list(kept.values()), current.where))
 
 
 def _unnamed(root: Node, override: Override, path: Path) -> StudyError:

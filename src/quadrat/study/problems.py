@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, final
 
 from pydantic import ValidationError
 
@@ -93,30 +94,45 @@ def schema_problems(error: ValidationError, root: Node, *, config_keys: Sequence
     return found
 
 
-def config_problems(
-    error: ValidationError, model: Model, *, leaves: Mapping[tuple[str, ...], Node], place: str, context: str = ""
-) -> list[Problem]:
-    """The problems the study's Config class found with resolved values.
+@final
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the values of a config came from.
 
-    Args:
-        error: what pydantic raised.
-        model: the Config class.
-        leaves: the values by path, with the places they came from.
+    Attributes:
+        leaves: the values by path.
         place: where to point when no one value is at fault.
         context: words such as `` in arm 'hybrid'``.
+        own: the paths of the values that are set there and not in the base.
     """
+
+    leaves: Mapping[tuple[str, ...], Node]
+    place: str
+    context: str = ""
+    own: Collection[tuple[str, ...]] = ()
+
+
+def config_problems(error: ValidationError, origin: Origin, *, model: Model) -> list[Problem]:
+    """The problems the study's Config class found with resolved values."""
     found: list[Problem] = []
-    for detail in error.errors(include_url=False):
-        path, rest = _value_at(detail["loc"], leaves)
-        source = leaves.get(path)
-        spot = where(source, rest) if source is not None else place
+    known = dotted_keys([model])
+    for detail in error.errors(include_url=False)[:_MAX_PROBLEMS]:
+        path, rest = _value_at(detail["loc"], origin.leaves)
+        sources = [leaf for leaf in origin.leaves if path and leaf[: len(path)] == path]
+        spot = where(origin.leaves[sources[0]], rest) if sources else origin.place
+        context = origin.context if not sources or sources[0] in origin.own else ""
         steps = [*path, *rest] if path else [step for step in detail["loc"] if not isinstance(step, int)]
         dotted = ".".join(str(step) for step in steps)
         if detail["type"] == "missing":
             what = f"the config{context} needs the key {dotted!r}."
             found.append(Problem(what, spot, f"add `{steps[-1]}: ...` there; it has no default."))
+        elif detail["type"] == "extra_forbidden" and dotted in known:
+            what = f"config {dotted}{context} does not go with the rest of its block."
+            found.append(Problem(what, spot, "remove it, or choose the kind of block that has it."))
         elif detail["type"] == "extra_forbidden":
-            found.append(unknown_key(dotted, dotted_keys([model]), kind="config key", where=spot))
+            found.append(unknown_key(dotted, known, kind="config key", where=spot))
+        elif detail["type"] == "union_tag_invalid":
+            found.append(_wrong_kind(detail, dotted + context, spot))
         else:
             found.append(Problem(*_what_and_try(detail, f"config {dotted}".strip() + context, spot)))
     return found
@@ -136,6 +152,15 @@ def _what_and_try(detail: Any, subject: str, place: str) -> tuple[str, str, str]
     is_plain = not (isinstance(given, dict | list | tuple) and kind == "value_error") and kind != "too_short"
     written = f", not {_value(given)}" if is_plain else ""
     return f"{subject} {reason}{written}.", place, f"{advice}." if advice else _advice(kind, detail)
+
+
+def _wrong_kind(detail: Any, dotted: str, place: str) -> Problem:
+    about = detail["ctx"]
+    key, given = str(about["discriminator"]).strip("'"), str(about["tag"])
+    kinds = re.findall(r"'([^']*)'", str(about["expected_tags"]))
+    what = f"config {dotted} has the unknown {key} {shown(given)}."
+    close = nearest(given, kinds)
+    return Problem(what, place, f"did you mean {close!r}?" if close else f"known: {', '.join(kinds)}.")
 
 
 def _advice(kind: str, detail: Any) -> str:
@@ -200,17 +225,19 @@ def _belongs_elsewhere(location: Sequence[Any], known: list[str], *, config_keys
 
 
 def _value_at(location: Sequence[Any], leaves: Mapping[tuple[str, ...], Node]) -> tuple[tuple[str, ...], list[Any]]:
-    """The path of the value that a location lies in, and what of the location is left."""
+    """The path of the value or block that a location lies in, and what of the location is left.
+
+    The path is empty when nothing is set there.
+    """
     path: tuple[str, ...] = ()
     rest = list(location)
     while rest and path not in leaves:
-        step = rest.pop(0)
-        longer = (*path, str(step))
+        longer = (*path, str(rest.pop(0)))
         if any(leaf[: len(longer)] == longer for leaf in leaves):
             path = longer
         elif not rest:
             return (), list(location)
-    return (path, rest) if path in leaves else ((), list(location))
+    return path, rest
 
 
 def _line(problem: Problem) -> int:

@@ -84,6 +84,16 @@ class Block(BaseModel):
 
 
 @final
+class Trend(Block):
+    """The mean of the last ``window`` values against the mean of the ``against`` values before them."""
+
+    window: Annotated[int, Field(ge=1)]
+    against: Annotated[int, Field(ge=1)]
+    warn: Condition | None = None
+    fail: Condition | None = None
+
+
+@final
 class Rule(Block):
     """A health check over a window of one metric, or of a ratio ``a / b`` of two."""
 
@@ -97,6 +107,8 @@ class Rule(Block):
     within: Count | None = None
     patience: Annotated[int, Field(ge=1)] | None = None
     goal: Goal | None = None
+    min_delta: Annotated[float, Field(ge=0, strict=False)] | None = None
+    trend: Trend | None = None
     action: Literal["warn", "stop"] = "warn"
     diagnosis: str = ""
     remedy: str = ""

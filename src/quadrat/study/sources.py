@@ -44,7 +44,7 @@ def find_source(target: str | Path) -> Source:
     text = str(target)
     head, _, rest = text.partition("/")
     known = members("studies") if isinstance(target, str) else {}
-    if head in known and (not rest or re.fullmatch(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", rest)):
+    if head in known:
         return _registered(head, rest)
     if path.is_dir():
         found = sorted(str(file) for file in path.iterdir() if file.suffix in _ENDINGS)
@@ -68,7 +68,9 @@ def _registered(head: str, rest: str) -> Source:
     if rest and name in packaged:
         return Source(packaged[name], _short(packaged[name]), name)
     if not rest:
-        raise UsageError(f"study {head!r} has several files.", remedy=_listing("one of them", sorted(packaged)))
+        raise UsageError(
+            f"study {head!r} is a folder of study files.", remedy=_listing("one of them", sorted(packaged))
+        )
     raise unknown_name("study", name, packaged)
 
 

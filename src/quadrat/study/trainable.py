@@ -124,16 +124,23 @@ def _python_path(module: str, folders: Sequence[Path]) -> tuple[Path, ...]:
             _forget(top, loaded)
         # Also when it can be imported as things are: a worker does not have this process's first entries of the path.
         return (folder,)
+    loaded = sys.modules.get(top)
+    if loaded is not None and _home(loaded) and not any(finder.find_spec(top, None) for finder in sys.meta_path):
+        _forget(top, loaded)  # it came from a folder that belonged to another study
     return ()
 
 
 def _forget(top: str, loaded: ModuleType) -> None:
     """Make room for another module called ``top``, and with it for others that lay beside the one that goes."""
-    beside = os.path.dirname(_home(loaded) or "")
-    is_ours = bool(beside) and beside not in {os.path.realpath(folder) for folder in sys.path}
+    home = Path(_home(loaded) or "")
+    folder = home.parent.parent if home.name == "__init__.py" else home.parent
+    is_contained = str(folder) not in {os.path.realpath(entry) for entry in sys.path}
     for name, module in list(sys.modules.items()):
-        near = is_ours and (_home(module) or "").startswith(f"{beside}{os.sep}")
-        if name == top or name.startswith(f"{top}.") or near:
+        first = name.partition(".")[0]
+        place = Path(_home(module) or "")
+        # Only what is imported as `first` from that very folder: an environment may lie deeper inside it.
+        is_beside = place.is_relative_to(folder) and place.relative_to(folder).parts[:1] in ((first,), (f"{first}.py",))
+        if first == top or (is_contained and is_beside):
             del sys.modules[name]
 
 

@@ -8,7 +8,7 @@ import pytest
 from quadrat.core.errors import StudyError
 from quadrat.study.load import Study, load_study
 
-TOY = '''
+TOY = """
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -59,7 +59,7 @@ class Config(Block):
 
 def train(config: Config, context: Context) -> Iterator[Event]:
     yield Metrics(1, {"loss": config.gamma * context.seed})
-'''
+"""
 
 HEAD = "study: toy_study\nquestion: Does it load?\ntrainable: toy:train\n"
 

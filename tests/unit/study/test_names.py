@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from quadrat.study.names import MAX_LENGTH, Template, objection, shown, spell
 
 UNSAFE = [
-    "", ".", "..", "../../x", "/etc/passwd", "a/b", "a\\b", "C:", "C:\\x", ".hidden", "-rf", "--", "a ", " a", "a b", "a\nb",
-    "a\tb", "a\0b", "\x1b[31mred", "a\x7f", "é", "🎉", "a\u202eb", "a\u200bb", "CON", "con", "Nul.txt", "com1", "LPT9.x", "aux", "prn",
-    "x" * 300, "x" * (MAX_LENGTH + 1), "a.", "a:b", "a*", "a?", 'a"b', "a<b", "a|b", "$(x)", "`x`", "~", "~root", "%41", "a;b", "a&b",
-    "a'b", "{x}", "[x]", "report.html", "Study.Lock.json", "figures", "a@b", "a,b", "a#b", "a!b", "\ud800", "a\rb", "％",
+    "", ".", "..", "../../x", "/etc/passwd", "a/b", "a\\b", "C:", "C:\\x", ".hidden", "-rf", "--", "a ", " a", "a b",
+    "a\nb", "a\tb", "a\0b", "\x1b[31mred", "a\x7f", "é", "🎉", "a\u202eb", "a\u200bb", "\uff05", "\ud800", "a\rb",
+    "CON", "con", "Nul.txt", "com1", "LPT9.x", "aux", "prn", "x" * 300, "x" * (MAX_LENGTH + 1), "a.", "a:b", "a*",
+    "a?", 'a"b', "a<b", "a|b", "$(x)", "`x`", "~", "~root", "%41", "a;b", "a&b", "a'b", "{x}", "[x]", "a@b", "a,b",
+    "a#b", "a!b", "report.html", "Study.Lock.json", "figures",
 ]  # fmt: skip
 
 SAFE = ["a", "L2_G0.5_S42", "1e-05", "a=1+2", "console", "com10", "x" * MAX_LENGTH, "_", "a..b", "=", "+1", "0", "CONX"]
@@ -44,8 +45,8 @@ def test_a_name_without_objection_stays_in_its_folder(name: str):
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.5, "0.5"), (0.50, "0.5"), (1.0, "1.0"), (1, "1"), (1e-5, "1e-05"), (-2, "-2"), (True, "true"), (None, "none"),
-        ("abc", "abc"), ([1, 2], "1-2"), ([], ""), ([0.5, [1]], "0.5-1"), ({}, None), ([{}], None),
+        (0.5, "0.5"), (0.50, "0.5"), (1.0, "1.0"), (1, "1"), (1e-5, "1e-05"), (-2, "-2"), (True, "true"),
+        (None, "none"), ("abc", "abc"), ([1, 2], "1-2"), ([], ""), ([0.5, [1]], "0.5-1"), ({}, None), ([{}], None),
     ],
 )  # fmt: skip
 def test_spelling(value: object, text: str | None):
@@ -61,7 +62,8 @@ def test_a_template_is_filled():
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "}", "{a", "a}", "{}", "{a!r}", "{seed:>1000000000}", "{a.__class__.}", "{a[0]}", "{a b}", "{a:{b}}", "{.a}"]
+    "text",
+    ["{", "}", "{a", "a}", "{}", "{a!r}", "{seed:>1000000000}", "{a.__class__.}", "{a[0]}", "{a b}", "{a:{b}}", "{.a}"],
 )
 def test_templates_that_are_none(text: str):
     with pytest.raises(ValueError, match=r"brace|format|no key"):

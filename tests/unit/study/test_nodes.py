@@ -19,11 +19,11 @@ def test_follow_meets_dotted_keys_and_items_by_name_id_and_index():
 
 
 def test_put_changes_a_copy_and_makes_what_is_missing():
-    changed = put(TREE, ("a", "d", 0, "v"), Node(9, "override"))
+    changed = put(TREE, ("a", "d", 0, "v"), new=Node(9, "override"))
     assert plain(changed)["a"]["d"][0]["v"] == 9
     assert plain(TREE)["a"]["d"][0]["v"] == 1
     assert where(changed, ("a", "d", 0, "v")) == "override"
-    assert plain(put(TREE, ("n", "m"), Node(1, "o")))["n"] == {"m": 1}
+    assert plain(put(TREE, ("n", "m"), new=Node(1, "o")))["n"] == {"m": 1}
 
 
 def test_drop_removes_keys_and_items_and_leaves_the_rest():

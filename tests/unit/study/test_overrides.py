@@ -58,7 +58,25 @@ def test_a_removal_has_no_value():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a", "=1", "+", "~", "~a=1", "a..b=1", ".a=1", "a.=1", "a =1", "-- a=1", "a=[1", "a='x", "a=!!str 5", "a=*x", "+++a=1"]
+    "text",
+    [
+        "",
+        "a",
+        "=1",
+        "+",
+        "~",
+        "~a=1",
+        "a..b=1",
+        ".a=1",
+        "a.=1",
+        "a =1",
+        "-- a=1",
+        "a=[1",
+        "a='x",
+        "a=!!str 5",
+        "a=*x",
+        "+++a=1",
+    ],
 )
 def test_what_is_no_override(text: str):
     with pytest.raises(StudyError) as caught:

@@ -24,7 +24,9 @@ def test_policies(text: str, unit: str, count: float):
     assert Policy.parse(text) == Policy(unit, count)
 
 
-@pytest.mark.parametrize("text", ["50", "0 steps", "1.5 epochs", "-2 steps", "2 days", "steps", "", "9e9 steps", "5 stepss"])
+@pytest.mark.parametrize(
+    "text", ["50", "0 steps", "1.5 epochs", "-2 steps", "2 days", "steps", "", "9e9 steps", "5 stepss"]
+)
 def test_no_policies(text: str):
     with pytest.raises(ValueError, match="should be"):
         Policy.parse(text)
@@ -61,7 +63,15 @@ def test_no_comparisons(text: str):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("2 GiB", 2 << 30), ("500 MB", 500_000_000), ("1.5 KiB", 1536), ("3B", 3), (17, 17), ("1 Gi", 1 << 30), ("2 TB", 2 * 10**12)],
+    [
+        ("2 GiB", 2 << 30),
+        ("500 MB", 500_000_000),
+        ("1.5 KiB", 1536),
+        ("3B", 3),
+        (17, 17),
+        ("1 Gi", 1 << 30),
+        ("2 TB", 2 * 10**12),
+    ],
 )
 def test_sizes(text: str | int, size: int):
     assert parse_size(text) == size

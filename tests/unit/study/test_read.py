@@ -116,6 +116,7 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("seeds: [" + "9" * 5000 + "]\n", 1, "is too long"),
         ("a: 1\nname: {arm}_S{seed}\n", 2, 'name: "{arm}_S{seed}"'),
         ("gate:\n  pass: > 0.9\n", 2, 'pass: "> 0.90"'),
+        ('question: "\\ud800x"\n', 1, "half a character"),
         ("question: which: that\n", 1, "a colon and a space in quotes"),
         ("a: @b\n", 1, "begins with @"),
         (b"a: 1\nquestion: na\x95ve \xe9\n", 2, "not UTF-8"),

@@ -45,7 +45,9 @@ def test_a_string_annotation_is_resolved_in_the_module(place: Path):
 
 
 def test_optional_members_are_taken_from_the_same_module(place: Path):
-    module(place, "full", SOUND.format(a=1) + "def build_data(config, folder): ...\ndef evaluate(config, context): ...\n")
+    module(
+        place, "full", SOUND.format(a=1) + "def build_data(config, folder): ...\ndef evaluate(config, context): ...\n"
+    )
     found = resolve("full:train", folders=[place])
     assert found.build_data is not None
     assert found.evaluate is not None
@@ -59,6 +61,16 @@ def test_modules_of_one_name_in_two_folders_are_two(tmp_path: Path):
         found = resolve("experiment:train", folders=[tmp_path / str(number)])
         assert found.config_class.model_fields["a"].default == number
         assert found.module.__dict__["X"] == number
+
+
+def test_what_is_installed_inside_the_folder_is_not_imported_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    module(tmp_path / "1" / ".venv", "installed_dep", "")
+    monkeypatch.syspath_prepend(tmp_path / "1" / ".venv")
+    for number in (1, 2):
+        module(tmp_path / str(number), "experiment", f"import installed_dep\n{SOUND.format(a=number)}")
+    before = resolve("experiment:train", folders=[tmp_path / "1"]).module.__dict__["installed_dep"]
+    after = resolve("experiment:train", folders=[tmp_path / "2"]).module.__dict__["installed_dep"]
+    assert before is after
 
 
 def test_an_installed_module_needs_no_path(tmp_path: Path):
