@@ -20,14 +20,17 @@ def command(ctx: click.Context, study: str, overrides: tuple[str, ...], as_json:
 
     loaded = load_study(study, overrides=overrides, root=root_of(ctx))
     preflight.rules_can_fire(Launch(loaded, root_of(ctx), ()))
+    remarks = preflight.remarks(loaded)
     arms = sorted({spec.point.arm for spec in loaded.runs if spec.point.arm})
     seeds = sorted({spec.seed for spec in loaded.runs})
     if as_json:
         names = [spec.name for spec in loaded.runs]
-        print_json("check", {"study": loaded.name, "runs": names, "arms": arms, "seeds": seeds, "problems": []})
+        print_json("check", {"study": loaded.name, "runs": names, "arms": arms, "seeds": seeds, "remarks": remarks})
         return
     click.echo(f"{loaded.name}: ok. {len(loaded.runs)} runs, seeds {', '.join(map(str, seeds))}.")
     if arms:
         click.echo(f"arms: {', '.join(arms)}")
     for name in loaded.file.axes:
         click.echo(f"axis {name}: {', '.join(map(str, loaded.file.axes[name]))}")
+    for remark in remarks:
+        click.echo(f"note: {remark}")

@@ -85,15 +85,21 @@ def survey(launch: Launch) -> Plan:
     return make_plan(launch.study.runs, statuses_of(launch.study, folder))
 
 
+def startable(study: Study, plan: Plan) -> tuple[RunSpec, ...]:
+    """What of the plan may start: stages that need another wait until its gate is judged."""
+    waiting = {stage.name for stage in study.file.stages if stage.needs}
+    return tuple(spec for spec in plan.todo if spec.stage not in waiting)
+
+
 def prepare(launch: Launch) -> list[Job]:
     """Write the jobs still to do, for a person or a script to start one by one; return them."""
     folder = StudyFolder(launch.root, launch.study.name)
     new = declare.amended(declare.read(folder.lock_json), declare.declaration(launch.study))
     preflight.writable(folder)
     with study_lock(folder):
-        plan = survey(launch)
+        todo = startable(launch.study, survey(launch))
         write_json(folder.lock_json, new)
-        return write_jobs(launch, folder, specs=plan.todo) if plan.todo else []
+        return write_jobs(launch, folder, specs=todo) if todo else []
 
 
 def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
@@ -107,19 +113,22 @@ def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
     folder = StudyFolder(launch.root, study.name)
     new = declare.amended(declare.read(folder.lock_json), declare.declaration(study))
     plan = make_plan(study.runs, statuses_of(study, folder))
-    if not plan.todo and not plan.running and declare.read(folder.lock_json) == new:
+    if not startable(study, plan) and not plan.running and declare.read(folder.lock_json) == new:
         return Outcome(plan, statuses_of(study, folder), started=0)
     preflight.writable(folder)
     with study_lock(folder), _signals() as asked:
         # Once more under the lock: a conductor that has just left may have finished the rest.
         statuses = statuses_of(study, folder)
         plan = make_plan(study.runs, statuses)
+        todo = startable(study, plan)
         preflight.rules_can_fire(launch)
-        preflight.same_code(launch, folder, todo=plan.todo)
+        preflight.same_code(launch, folder, todo=todo)
         write_json(folder.lock_json, new)
-        jobs = write_jobs(launch, folder, specs=plan.todo) if plan.todo else []
-        stage = _Stage(folder, statuses, list(zip(plan.todo, jobs, strict=True)))
+        jobs = write_jobs(launch, folder, specs=todo) if todo else []
+        stage = _Stage(folder, statuses, list(zip(todo, jobs, strict=True)))
         sink.start(study.name, len(study.runs))
+        for remark in preflight.remarks(study):
+            sink.message(remark)
         try:
             _play(stage, launcher, sink, asked)
         finally:

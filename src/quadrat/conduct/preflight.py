@@ -11,6 +11,7 @@ from quadrat.core.spec import RunSpec
 from quadrat.health.rules import parse_rules
 from quadrat.journal.layout import StudyFolder
 from quadrat.journal.reader import RunView
+from quadrat.study.load import Study
 from quadrat.study.trainable import code_sha256
 
 
@@ -31,6 +32,17 @@ def writable(folder: StudyFolder) -> None:
             where=f"results/{folder.name}",
             remedy="check its permissions and the free space, or choose another root with --root.",
         ) from error
+
+
+def remarks(study: Study) -> list[str]:
+    """What is right in the study file but will not happen, or may not be meant; one line each."""
+    lines = [problem.line() for problem in study.warnings]
+    waiting = [stage.name for stage in study.file.stages if stage.needs]
+    if waiting:
+        lines.append(f"stages {', '.join(waiting)} wait: gates are declared and kept, and not judged yet")
+    if study.file.pack.mode != "off":
+        lines.append("pack is declared and kept; for now each run is a job of its own")
+    return lines
 
 
 def rules_can_fire(launch: Launch) -> None:

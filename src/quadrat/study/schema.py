@@ -115,8 +115,8 @@ class Rule(Block):
 
     @model_validator(mode="after")
     def _is_a_check(self) -> Rule:
-        if self.warn is None and self.fail is None and self.patience is None:
-            raise ValueError("checks nothing; add warn, fail or patience")
+        if self.warn is None and self.fail is None and self.patience is None and self.trend is None:
+            raise ValueError("checks nothing; add warn, fail, patience or trend")
         if self.patience is not None and self.goal is None:
             raise ValueError("has patience but no goal; add goal: max or goal: min")
         if self.until_step is not None and self.until_step < self.from_step:

@@ -125,3 +125,14 @@ def test_what_is_refused_and_where(block: str, value: object, location: tuple[ob
 def test_a_file_is_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         read().study = "other"  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_a_trend_and_a_smallest_improvement_are_rules():
+    flat = {"id": "flat", "metric": "loss", "trend": {"window": 5, "against": 3, "fail": "> 0.05"}, "action": "stop"}
+    stuck = {"id": "stuck", "metric": "loss", "patience": 10, "goal": "min", "min_delta": 1}
+    first, second = read(rules=[flat, stuck]).rules
+    assert isinstance(first, Rule)
+    assert isinstance(second, Rule)
+    assert first.trend is not None
+    assert (first.trend.window, first.trend.against, first.trend.fail) == (5, 3, "> 0.05")
+    assert second.min_delta == 1.0
