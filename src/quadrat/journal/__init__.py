@@ -1,0 +1,1 @@
+"""Floor 2: the run folder. Append, read, seal, verify."""
