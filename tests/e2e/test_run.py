@@ -113,20 +113,6 @@ def test_the_same_name_with_another_config_is_refused_by_name(lab):
     assert "Traceback" not in said.stderr
 
 
-def test_a_moved_and_read_only_project_still_verifies_and_lists(lab, tmp_path_factory):
-    lab.quadrat("run", "toy.yaml")
-    moved = tmp_path_factory.mktemp("moved") / "project"
-    lab.root.rename(moved)
-    place = type(lab)(moved)
-    assert "nothing differs" in place.quadrat("verify").stderr
-    for path in sorted(moved.rglob("*"), reverse=True):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    assert "6 completed" in place.quadrat("ls", "toy").stdout
-    assert "nothing differs" in place.quadrat("verify").stderr
-    for path in moved.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-
-
 def test_verify_names_the_byte_that_was_flipped(lab):
     lab.quadrat("run", "toy.yaml", "seeds=[0]")
     target = lab.run_folder("R0.1_S0") / "metrics.ndjson"

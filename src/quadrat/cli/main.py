@@ -89,6 +89,12 @@ def main(argv: list[str] | None = None) -> None:
         # The reader of our output has gone (`| head`): nothing is wrong.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+    except OSError as error:
+        if "--debug" in words:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}. Try: check permissions, free space and the path.")
+        raise SystemExit(5) from None
     raise SystemExit(code if isinstance(code, int) else 0)
 
 

@@ -49,9 +49,14 @@ def environment() -> dict[str, Any]:
         "cores": psutil.cpu_count(logical=True),
         "memory_bytes": psutil.virtual_memory().total,
         "accelerators": accelerators(),
-        "variables": {name: os.environ[name] for name in ALLOWED if name in os.environ},
+        "variables": variables(),
         "packages": packages(),
     }
+
+
+def variables() -> dict[str, str]:
+    """The allowed environment variables of this very process."""
+    return {name: os.environ[name] for name in ALLOWED if name in os.environ}
 
 
 def packages() -> dict[str, str]:

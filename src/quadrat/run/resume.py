@@ -45,10 +45,9 @@ def begin(folder: RunFolder) -> Beginning:
     What lies behind the checkpoint moves to ``attempts/<n>/``; nothing is thrown away.
     """
     attempts = read_rows(folder.params).rows if folder.params.exists() else []
-    if not attempts:
-        return Beginning(1, None, (), ())
-    last = int(attempts[-1]["attempt"])
-    saved, remarks = newest(folder.checkpoints)
+    last = int(attempts[-1]["attempt"]) if attempts else 0
+    written = folder.metrics.stat().st_size if folder.metrics.exists() else 0
+    saved, remarks = newest(folder.checkpoints, metrics_bytes=written)
     rewind(folder, saved.metrics_offset if saved else 0, attempt=last)
     kept = read_rows(folder.metrics).rows if folder.metrics.exists() else []
     return Beginning(last + 1, saved, kept, remarks)

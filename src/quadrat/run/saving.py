@@ -178,13 +178,17 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def newest(folder: Path) -> tuple[Saved | None, list[str]]:
-    """The newest checkpoint that verifies, and a line about each newer one that does not."""
+def newest(folder: Path, *, metrics_bytes: int) -> tuple[Saved | None, list[str]]:
+    """The newest checkpoint that verifies, and a line about each newer one that does not.
+
+    One that counts on more than ``metrics_bytes`` of written rows is passed over: going on from it would
+    leave a hole in the series.
+    """
     from quadrat.tensor import checkpoint
 
     complaints: list[str] = []
     for path in reversed(listing(folder)):
-        wrong = damage(path)
+        wrong = damage(path) or _beyond(path, metrics_bytes)
         if wrong is not None:
             complaints.append(f"checkpoint {path.name}: {wrong}; falling back to the one before")
             continue
@@ -200,6 +204,11 @@ def newest(folder: Path) -> tuple[Saved | None, list[str]]:
         )
         return saved, complaints
     return None, complaints
+
+
+def _beyond(folder: Path, metrics_bytes: int) -> str | None:
+    wanted = int(read_json(folder / META)["metrics_offset"])
+    return f"it counts on {wanted} bytes of metrics, {metrics_bytes} are there" if wanted > metrics_bytes else None
 
 
 def _fsync(path: Path) -> None:

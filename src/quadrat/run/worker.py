@@ -178,7 +178,7 @@ def _attempt_row(bench: Bench, beginning: resume.Beginning) -> dict[str, Any]:
         "argv": list(told.argv),
         "threads": told.resources.threads,
         "device": seeding.default_device(told.resources.gpus),
-        "determinism": pinned,
+        "determinism": {**pinned, **capture.variables()},
         "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     }
     return {**row, "drift": resume.drift(beginning.saved, row)}

@@ -96,11 +96,11 @@ def test_the_newest_that_verifies_is_taken_up(tmp_path):
     for step in (1, 2):
         saver.save(_offer(step, epoch=step), metrics_offset=step * 10)
     folder = tmp_path / "checkpoints"
-    saved, complaints = newest(folder)
+    saved, complaints = newest(folder, metrics_bytes=100)
     assert saved is not None
     assert (saved.step, saved.metrics_offset, saved.epoch, complaints) == (2, 20, 2, [])
     (folder / "step-00000002" / "state.json").write_bytes(b"{}")
-    saved, complaints = newest(folder)
+    saved, complaints = newest(folder, metrics_bytes=100)
     assert saved is not None
     assert saved.step == 1
     assert "step-00000002" in complaints[0]
@@ -127,4 +127,14 @@ def test_a_state_that_cannot_be_saved_leaves_the_old_ones_alone(tmp_path):
 
 def test_a_half_written_checkpoint_is_never_seen(tmp_path):
     (tmp_path / "checkpoints" / ".step-00000009.partial").mkdir(parents=True)
-    assert newest(tmp_path / "checkpoints") == (None, [])
+    assert newest(tmp_path / "checkpoints", metrics_bytes=0) == (None, [])
+
+
+def test_a_checkpoint_that_counts_on_lost_rows_is_passed_over(tmp_path):
+    saver = _saver(tmp_path, Keep(1, "steps"))
+    for step in (1, 2):
+        saver.save(_offer(step), metrics_offset=step * 10)
+    saved, complaints = newest(tmp_path / "checkpoints", metrics_bytes=15)
+    assert saved is not None
+    assert saved.step == 1
+    assert "20 bytes" in complaints[0]
