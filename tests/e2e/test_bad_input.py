@@ -65,7 +65,7 @@ def test_several_problems_are_told_at_once(lab):
         (("run", "toy.yaml", "stepps=5"), "stepps.*steps"),
         (("run", "toy.yaml", "arms=[nobody]"), "nobody"),
         (("run", "toy.yaml", "--launcher", "slrum"), "slrum.*known: inline, pool"),
-        (("run", "fluxem/arithmetic_smal"), "arithmetic_smal.*arithmetic_small"),
+        (("run", "fluxem/smok"), "fluxem/smok.*fluxem/smoke"),
         (("run", "nothing.yaml"), "nothing.yaml"),
         (("show", "R9_S9"), "R9_S9"),
         (("ls", "nobody"), "nobody"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
-import inspect
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,9 +53,40 @@ def provide(build: Callable[[Path], None], *, root: Path, name: str, key: str) -
 
 
 def source_sha256(function: Callable[..., object]) -> str:
-    """Hash of the file that defines ``function``: data built by other code get another folder."""
-    source = inspect.getsourcefile(function)
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""
+    """Hash of the code behind ``function``: its file and what that imports of its own package, all the way.
+
+    Data built by other code get another folder, so nobody trains on what an older builder made.
+    """
+    package = function.__module__.rpartition(".")[0]
+    digest = hashlib.sha256()
+    for name, source in sorted(_sources(function.__module__, package).items()):
+        digest.update(f"{name}\0{len(source)}\0".encode() + source)
+    return digest.hexdigest()
+
+
+def _sources(module: str, package: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if name in found or path is None:
+            continue
+        found[name] = Path(path).read_bytes()
+        if package:
+            waiting += [other for other in _imports(found[name]) if other.startswith(f"{package}.")]
+    return found
+
+
+def _imports(source: bytes) -> set[str]:
+    """Every module that a source names in an import; names imported from a package may be modules too."""
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            named |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return named
 
 
 def _build(build: Callable[[Path], None], target: Path, *, key: str) -> None:

@@ -45,6 +45,8 @@ def begin(folder: RunFolder) -> Beginning:
     What lies behind the checkpoint moves to ``attempts/<n>/``; nothing is thrown away.
     """
     attempts = read_rows(folder.params).rows if folder.params.exists() else []
+    if not (attempts or folder.metrics.exists() or folder.manifest.exists()):
+        return Beginning(1, None, (), ())
     last = int(attempts[-1]["attempt"]) if attempts else 0
     written = folder.metrics.stat().st_size if folder.metrics.exists() else 0
     saved, remarks = newest(folder.checkpoints, metrics_bytes=written)

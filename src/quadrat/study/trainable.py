@@ -151,8 +151,10 @@ def _is_module(path: Path) -> bool:
 
 def _home(thing: Any) -> str | None:
     origin = getattr(thing, "origin", None) or getattr(thing, "__file__", None)
-    if origin is not None:
+    if isinstance(origin, str):
         return os.path.realpath(origin)
+    if origin is not None:
+        return None  # a lazy namespace that answers every question, such as torch.ops: it lies nowhere
     places = getattr(thing, "submodule_search_locations", None) or getattr(thing, "__path__", None)
     return os.path.realpath(next(iter(places), "")) if places is not None else None
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -169,3 +170,17 @@ def test_importable_takes_back_what_it_added_even_after_an_error(tmp_path: Path)
     with pytest.raises(RuntimeError):
         fail()
     assert sys.path == before
+
+
+def test_modules_that_answer_every_question_are_left_alone(place, monkeypatch):
+    """torch.ops gives an object for any attribute, __file__ among them."""
+
+    class Everything(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            return object()
+
+    monkeypatch.setitem(sys.modules, "answers_everything", Everything("answers_everything"))
+    resolve("toy:train", folders=[place])
+    (place / "other").mkdir()
+    (place / "other" / "toy.py").write_text((place / "toy.py").read_text())
+    assert resolve("toy:train", folders=[place / "other"]).python_path == ((place / "other").resolve(),)
