@@ -7,7 +7,6 @@ READY := $(VENV)/.ready
 # -qq keeps pip's remarks about its own settings away; errors are still shown.
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest
-STUDY := arithmetic_small
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test demo bench docs clean distclean
@@ -46,12 +45,10 @@ test: check ## set-up, every check, every test
 	$(PYTEST)
 
 demo: setup ## one study from question to record and page; a second call finds everything done
-	$(BIN)/quadrat run fluxem/$(STUDY)
-	$(BIN)/quadrat record draft $(STUDY)
-	$(BIN)/quadrat report $(STUDY)
-	@echo
-	@echo "The record and the page:"
-	@ls -1 experiments/*_$(STUDY).md results/$(STUDY)/report.html
+	$(BIN)/quadrat run fluxem/arithmetic_small
+	@echo; echo "The record and the page:"
+	@$(BIN)/quadrat record draft fluxem/arithmetic_small
+	@$(BIN)/quadrat report fluxem/arithmetic_small
 
 bench: setup ## run every script in benchmarks/
 	@for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do \

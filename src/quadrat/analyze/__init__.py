@@ -1,0 +1,1 @@
+"""Floor 3: runs to tables and intervals. Reading wing."""

@@ -1,0 +1,1 @@
+"""Floor 4: figures and static pages from tables. Reading wing."""
