@@ -30,7 +30,7 @@ def check(
         *page_rules.shape(record),
         *page_rules.human(record, troubles(facts) if facts else []),
         *page_rules.text_rules(record, bad_line),
-        *page_rules.links(record, path, root),
+        *page_rules.links(record, path=path, root=root),
         *fact_rules.blocks(record, facts),
     ]
     if facts is not None:

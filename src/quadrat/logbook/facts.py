@@ -26,10 +26,10 @@ def lookup(facts: Facts, dotted: str) -> tuple[bool, Any]:
     return True, here
 
 
-def value(facts: Facts, dotted: str, default: Any = None) -> Any:
-    """The value at ``dotted``, or ``default`` when it is not there."""
+def value(facts: Facts, dotted: str) -> Any:
+    """The value at ``dotted``, or None when it is not there."""
     found, here = lookup(facts, dotted)
-    return here if found else default
+    return here if found else None
 
 
 def mapping(facts: Facts, dotted: str) -> Mapping[str, Any]:

@@ -155,7 +155,7 @@ def text_rules(record: Record, bad_line: int | None) -> Iterator[Finding]:
             yield Finding(number, "secret", f"{found} looks like a secret; take it out and revoke it", "R15")
 
 
-def links(record: Record, path: Path | None, root: Path | None) -> Iterator[Finding]:
+def links(record: Record, *, path: Path | None, root: Path | None) -> Iterator[Finding]:
     """R5: links to files are relative, stay inside the project, and lead somewhere.
 
     What lies under ``results/`` or ``data/`` is not committed: where the whole folder of a study is absent,

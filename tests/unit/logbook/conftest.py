@@ -44,27 +44,22 @@ def _config(arm):
     return {"model.kind": arm, "model.width": 128 if arm == "token_only" else 96}
 
 
-@pytest.fixture
-def facts():
-    seeds = [0, 1, 2]
-    broken = _run(
-        "hybrid", 2, "failed", step=410, error={"type": "ValueError", "message": "bad shape", "traceback": "..."}
-    )
+_HEALTH = [
+    {
+        "run": "hybrid_S2",
+        "rule": "starved",
+        "level": "warn",
+        "step": 400,
+        "metric": "grad/norm",
+        "value": 0.0123,
+        "threshold": "< 0.05",
+        "diagnosis": "Little gradient.",
+    }
+]
+
+
+def _surroundings():
     return {
-        "study": "arithmetic_small",
-        "title": "Arithmetic with and without number features",
-        "date": "2026-11-21",
-        "owner": "Ada Example",
-        "question": "Do number features let a small decoder add exactly?",
-        "hypothesis": "Number features raise exact match on unseen sums\nby at least ten points.",
-        "hypothesis_locked": "Number features raise exact match on unseen sums by at least ten points.",
-        "status_account": "6 planned = 5 completed + 1 failed",
-        "runs": [*(_run("token_only", seed) for seed in seeds), _run("hybrid", 0), _run("hybrid", 1), broken],
-        "seeds": seeds,
-        "commands": ["quadrat run fluxem/arithmetic_small 'config.note=a|b'"],
-        "config_common": {"learning_rate": 1e-3, "batch_size": 32, "note": "a|b", "warmup": None, "amp": False},
-        "config_by_condition": {arm: _config(arm) for arm in ("token_only", "hybrid")},
-        "derived": {"all": {"total_steps": 2000}, "hybrid": {"parameter_count": 421337}},
         "git": {
             "commit": "0123456789abcdef0123456789abcdef01234567",
             "branch": "main",
@@ -91,6 +86,31 @@ def facts():
                 "files": [{"path": "train.ndjson", "bytes": 81234, "rows": 1000, "sha256": "ab" * 32}],
             }
         ],
+    }
+
+
+@pytest.fixture
+def facts():
+    seeds = [0, 1, 2]
+    broken = _run(
+        "hybrid", 2, "failed", step=410, error={"type": "ValueError", "message": "bad shape", "traceback": "..."}
+    )
+    return {
+        "study": "arithmetic_small",
+        "title": "Arithmetic with and without number features",
+        "date": "2026-11-21",
+        "owner": "Ada Example",
+        "question": "Do number features let a small decoder add exactly?",
+        "hypothesis": "Number features raise exact match on unseen sums\nby at least ten points.",
+        "hypothesis_locked": "Number features raise exact match on unseen sums by at least ten points.",
+        "status_account": "6 planned = 5 completed + 1 failed",
+        "runs": [*(_run("token_only", seed) for seed in seeds), _run("hybrid", 0), _run("hybrid", 1), broken],
+        "seeds": seeds,
+        "commands": ["quadrat run fluxem/arithmetic_small 'config.note=a|b'"],
+        "config_common": {"learning_rate": 1e-3, "batch_size": 32, "note": "a|b", "warmup": None, "amp": False},
+        "config_by_condition": {arm: _config(arm) for arm in ("token_only", "hybrid")},
+        "derived": {"all": {"total_steps": 2000}, "hybrid": {"parameter_count": 421337}},
+        **_surroundings(),
         "gates": [
             {"stage": "overfit", "outcome": "pass", "criterion": "> 0.90", "measured": "0.97", "n": 3, "evidence": {}}
         ],
@@ -112,18 +132,7 @@ def facts():
                 "p_holm": None,
             }
         ],
-        "health": [
-            {
-                "run": "hybrid_S2",
-                "rule": "starved",
-                "level": "warn",
-                "step": 400,
-                "metric": "grad/norm",
-                "value": 0.0123,
-                "threshold": "< 0.05",
-                "diagnosis": "Little gradient.",
-            }
-        ],
+        "health": _HEALTH,
         "runtime": {"total_s": 369.0, "per_run_s": {"token_only_S0": 61.5, "hybrid_S0": 70.25}},
         "evidence": "2026-11-21_arithmetic_small",
         "figures": ["2026-11-21_arithmetic_small/curves.svg"],
