@@ -18,22 +18,31 @@ from quadrat.cli.targets import print_json, root_of
 @click.pass_context
 def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], commands: bool, as_json: bool) -> None:
     """List the runs of STUDY that are still to do."""
-    from quadrat.conduct.conductor import prepare, survey
+    from quadrat.conduct.conductor import prepare, startable, survey
     from quadrat.conduct.jobs import Launch
+    from quadrat.conduct.packing import pack
+    from quadrat.conduct.placing import slots_for
     from quadrat.study.load import load_study
 
     root = root_of(ctx)
     loaded = load_study(study, overrides=overrides, root=root)
     launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]))
     plan = survey(launch)
+    packing = pack(loaded, startable(loaded, plan), slots=slots_for(loaded, None))
     if commands:
-        for job in prepare(launch):
-            click.echo(shlex.join(job.command))
+        for task in prepare(launch, slots=slots_for(loaded, None)):
+            click.echo(shlex.join(task.job.command))
         return
     if as_json:
         todo = [{"name": spec.name, "stage": spec.stage, "seed": spec.seed, "path": spec.path} for spec in plan.todo]
-        print_json("plan", {"study": loaded.name, "account": plan.account(), "todo": todo})
+        print_json(
+            "plan", {"study": loaded.name, "account": plan.account(), "jobs": len(packing.batches), "todo": todo}
+        )
         return
     click.echo(plan.account())
-    for spec in plan.todo:
-        click.echo(f"  {spec.path}")
+    if packing.batches:
+        click.echo(f"{len(packing.batches)} jobs to start, {packing.packed} runs packed")
+    for remark in packing.remarks:
+        click.echo(f"note: {remark}")
+    for batch in packing.batches:
+        click.echo("  " + "  ".join(spec.path for spec in batch))

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final, final
 
 from quadrat.conduct import declare, preflight
-from quadrat.conduct.jobs import Launch, write_jobs
+from quadrat.conduct.jobs import Launch, Task, capture_once, write_tasks
+from quadrat.conduct.packing import Packing, pack
 from quadrat.conduct.progress import Tally, snapshot
-from quadrat.core.spec import Job, RunSpec
+from quadrat.core.spec import RunSpec
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import write_json
 from quadrat.journal.layout import StudyFolder
@@ -27,6 +28,7 @@ from quadrat.study.plan import Plan, make_plan
 POLL_SECONDS: Final = 0.25
 SHOW_SECONDS: Final = 0.5
 PREEMPTED_CODE: Final = 75
+TOO_LARGE: Final = 76
 
 
 @final
@@ -62,16 +64,28 @@ class _Asked:
 
 
 @final
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """A task at work since a moment of the monotonic clock."""
+
+    task: Task
+    handle: Handle
+    since: float
+
+
+@final
 @dataclass(slots=True)
 class _Stage:
     """The moving parts of one launch."""
 
+    launch: Launch
     folder: StudyFolder
     statuses: dict[str, Status]
-    waiting: list[tuple[RunSpec, Job]]
-    running: list[tuple[RunSpec, Handle, float]] = field(default_factory=list[tuple[RunSpec, Handle, float]])
+    waiting: list[Task]
+    running: list[_Running] = field(default_factory=list[_Running])
     durations: list[float] = field(default_factory=list[float])
     began: float = field(default_factory=time.monotonic)
+    started: int = 0
 
 
 def statuses_of(study: Study, folder: StudyFolder) -> dict[str, Status]:
@@ -91,7 +105,7 @@ def startable(study: Study, plan: Plan) -> tuple[RunSpec, ...]:
     return tuple(spec for spec in plan.todo if spec.stage not in waiting)
 
 
-def prepare(launch: Launch) -> list[Job]:
+def prepare(launch: Launch, *, slots: int = 1) -> list[Task]:
     """Write the jobs still to do, for a person or a script to start one by one; return them."""
     folder = StudyFolder(launch.root, launch.study.name)
     new = declare.amended(declare.read(folder.lock_json), declare.declaration(launch.study))
@@ -99,7 +113,7 @@ def prepare(launch: Launch) -> list[Job]:
     with study_lock(folder):
         todo = startable(launch.study, survey(launch))
         write_json(folder.lock_json, new)
-        return write_jobs(launch, folder, specs=todo) if todo else []
+        return _write(launch, folder, pack(launch.study, todo, slots=slots))
 
 
 def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
@@ -124,17 +138,24 @@ def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
         preflight.rules_can_fire(launch)
         preflight.same_code(launch, folder, todo=todo)
         write_json(folder.lock_json, new)
-        jobs = write_jobs(launch, folder, specs=todo) if todo else []
-        stage = _Stage(folder, statuses, list(zip(todo, jobs, strict=True)))
+        packing = pack(study, todo, slots=launcher.slots)
+        stage = _Stage(launch, folder, statuses, _write(launch, folder, packing))
         sink.start(study.name, len(study.runs))
-        for remark in preflight.remarks(study):
+        for remark in (*preflight.remarks(study), *packing.remarks):
             sink.message(remark)
         try:
             _play(stage, launcher, sink, asked)
         finally:
             launcher.close()
             sink.close(make_plan(study.runs, statuses_of(study, folder)).account())
-    return Outcome(plan, statuses_of(study, folder), started=len(jobs) - len(stage.waiting), signal=asked.first)
+    return Outcome(plan, statuses_of(study, folder), started=stage.started, signal=asked.first)
+
+
+def _write(launch: Launch, folder: StudyFolder, packing: Packing) -> list[Task]:
+    if not packing.batches:
+        return []
+    capture_once(folder, launch.root)
+    return write_tasks(launch, folder, batches=packing.batches)
 
 
 def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
@@ -144,14 +165,15 @@ def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
         if asked.first is not None and not stopped:
             stopped = True
             sink.message("stopping: each run goes on to its next checkpoint; once more to stop at once")
-            for _, handle, _ in stage.running:
-                handle.terminate()
+            for at_work in stage.running:
+                at_work.handle.terminate()
         if asked.again:
-            for _, handle, _ in stage.running:
-                handle.kill()
+            for at_work in stage.running:
+                at_work.handle.kill()
         while stage.waiting and asked.first is None and len(stage.running) < launcher.slots:
-            spec, job = stage.waiting.pop(0)
-            stage.running.append((spec, launcher.submit(job), time.monotonic()))
+            task = stage.waiting.pop(0)
+            stage.started += len(task.specs)
+            stage.running.append(_Running(task, launcher.submit(task.job), time.monotonic()))
         _reap(stage, sink, asked)
         if not shown or time.monotonic() - last_shown > SHOW_SECONDS:
             shown, last_shown = True, time.monotonic()
@@ -162,21 +184,37 @@ def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
 
 
 def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> None:
-    still: list[tuple[RunSpec, Handle, float]] = []
-    for spec, handle, since in stage.running:
-        code = handle.poll()
+    still: list[_Running] = []
+    for at_work in stage.running:
+        code = at_work.handle.poll()
         if code is None:
-            still.append((spec, handle, since))
+            still.append(at_work)
             continue
-        view = RunView(stage.folder.run_folder(spec))
-        stage.statuses[spec.path] = view.status()
-        if code == PREEMPTED_CODE and handle.pid is None:
+        if code == PREEMPTED_CODE and at_work.handle.pid is None:
             # The job ran in this very process, so the signal was meant for the study as well.
             asked.first = asked.first or signal.SIGINT
-        stage.durations.append(time.monotonic() - since)
-        if stage.statuses[spec.path] is not Status.COMPLETED:
-            sink.message(_obituary(spec, view, code))
+        stage.durations.append(time.monotonic() - at_work.since)
+        if asked.first is None and _is_too_large(at_work.task, code):
+            _split(stage, at_work.task, sink)
+            continue
+        for spec in at_work.task.specs:
+            view = RunView(stage.folder.run_folder(spec))
+            stage.statuses[spec.path] = view.status()
+            if stage.statuses[spec.path] is not Status.COMPLETED:
+                sink.message(_obituary(spec, view, code))
     stage.running = still
+
+
+def _is_too_large(task: Task, code: int) -> bool:
+    """Whether a pack ended for lack of memory: it said so, or the system killed it."""
+    return len(task.specs) > 1 and code in (TOO_LARGE, -signal.SIGKILL)
+
+
+def _split(stage: _Stage, task: Task, sink: Sink) -> None:
+    half = (len(task.specs) + 1) // 2
+    sink.message(f"pack {task.name} did not fit into memory; its {len(task.specs)} runs go on in two packs")
+    batches = [task.specs[:half], task.specs[half:]]
+    stage.waiting[:0] = write_tasks(stage.launch, stage.folder, batches=batches)
 
 
 def _obituary(spec: RunSpec, view: RunView, code: int) -> str:
@@ -194,8 +232,8 @@ def _obituary(spec: RunSpec, view: RunView, code: int) -> str:
 def _show(stage: _Stage, launcher: Launcher, sink: Sink) -> None:
     now = time.monotonic()
     tally = Tally(stage.statuses, stage.durations, launcher.slots)
-    running: Sequence[tuple[RunSpec, float]] = [(spec, now - since) for spec, _, since in stage.running]
-    sink.update(snapshot(stage.folder, tally, running=running, elapsed=now - stage.began))
+    running = [(at_work.task, now - at_work.since) for at_work in stage.running]
+    sink.update(snapshot(stage.folder, tally, running=running, waiting=len(stage.waiting), elapsed=now - stage.began))
 
 
 @contextmanager

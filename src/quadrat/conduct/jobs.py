@@ -30,9 +30,19 @@ class Launch:
     allow_drift: bool = False
 
 
-def job_folder(folder: StudyFolder, spec: RunSpec) -> Path:
-    """Where a run's job lives."""
-    return folder.jobs / (f"{spec.stage}__{spec.name}" if spec.stage else spec.name)
+@final
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Runs that share a job, and the job. One run, or many that are packed."""
+
+    specs: tuple[RunSpec, ...]
+    job: Job
+
+    @property
+    def name(self) -> str:
+        """The run's name, or the first one's and how many more."""
+        first, *others = self.specs
+        return f"{first.name} +{len(others)}" if others else first.name
 
 
 def capture_once(folder: StudyFolder, root: Path) -> str:
@@ -46,38 +56,44 @@ def capture_once(folder: StudyFolder, root: Path) -> str:
     return target.relative_to(root).as_posix()
 
 
-def write_jobs(launch: Launch, folder: StudyFolder, *, specs: Sequence[RunSpec]) -> list[Job]:
-    """Write one work order per run and return the jobs in order."""
-    captured = capture_once(folder, launch.root)
-    return [_write_job(launch, folder, spec, captured=captured) for spec in specs]
+def write_tasks(launch: Launch, folder: StudyFolder, *, batches: Sequence[Sequence[RunSpec]]) -> list[Task]:
+    """Write a job for each batch of runs and return them in order."""
+    captured = (folder.jobs / CAPTURED).relative_to(launch.root).as_posix()
+    return [_write_task(launch, folder, tuple(batch), captured=captured) for batch in batches]
 
 
-def _write_job(launch: Launch, folder: StudyFolder, spec: RunSpec, *, captured: str) -> Job:
-    job = _job(launch, folder, spec)
-    told = WorkOrder(
-        spec=spec,
-        resources=job.resources,
-        keep=keep_of(launch.study, spec.stage),
-        rules=rules_of(launch.study),
-        captured=captured,
-        python_path=job.python_path,
-        allow_drift=launch.allow_drift,
-        argv=launch.argv,
-    )
-    order.write(job.folder, told)
-    return job
+def _write_task(launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...], *, captured: str) -> Task:
+    job = _job(launch, folder, specs)
+    orders = [
+        WorkOrder(
+            spec=spec,
+            resources=job.resources,
+            keep=keep_of(launch.study, spec.stage),
+            rules=rules_of(launch.study),
+            captured=captured,
+            python_path=job.python_path,
+            allow_drift=launch.allow_drift,
+            argv=launch.argv,
+        )
+        for spec in specs
+    ]
+    order.write(job.folder, orders)
+    return Task(specs, job)
 
 
-def _job(launch: Launch, folder: StudyFolder, spec: RunSpec) -> Job:
-    where = job_folder(folder, spec)
+def _job(launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...]) -> Job:
+    first = specs[0]
+    name = f"{first.stage}__{first.name}" if first.stage else first.name
+    where = folder.jobs / (f"{name}__and_{len(specs) - 1}" if len(specs) > 1 else name)
     return Job(
-        name=spec.name,
+        name=where.name,
         folder=where,
         command=(sys.executable, "-m", "quadrat.run.worker", str(where)),
         entry=ENTRY,
-        log=folder.run_folder(spec).log,
+        # What packed runs print cannot be told apart, so it stays with their job.
+        log=folder.run_folder(first).log if len(specs) == 1 else where / "train.log",
         resources=launch.study.resources,
-        preload=("quadrat.run.worker", spec.trainable.partition(":")[0]),
+        preload=("quadrat.run.worker", first.trainable.partition(":")[0]),
         python_path=tuple(str(path) for path in launch.study.python_path),
     )
 

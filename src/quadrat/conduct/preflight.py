@@ -40,8 +40,6 @@ def remarks(study: Study) -> list[str]:
     waiting = [stage.name for stage in study.file.stages if stage.needs]
     if waiting:
         lines.append(f"stages {', '.join(waiting)} wait: gates are declared and kept, and not judged yet")
-    if study.file.pack.mode != "off":
-        lines.append("pack is declared and kept; for now each run is a job of its own")
     return lines
 
 

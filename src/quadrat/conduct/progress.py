@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
-from quadrat.core.spec import RunSpec
+from quadrat.conduct.jobs import Task
 from quadrat.core.verdicts import Status
 from quadrat.journal.layout import StudyFolder
 from quadrat.journal.reader import RunView
@@ -16,7 +16,7 @@ from quadrat.sinks.base import RunProgress, Snapshot
 @final
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the conductor knows of its own: statuses so far and how long finished runs took, in seconds."""
+    """What the conductor knows of its own: statuses so far and how long finished tasks took, in seconds."""
 
     statuses: Mapping[str, Status]
     durations: Sequence[float]
@@ -24,13 +24,21 @@ class Tally:
 
 
 def snapshot(
-    folder: StudyFolder, tally: Tally, *, running: Sequence[tuple[RunSpec, float]], elapsed: float
+    folder: StudyFolder, tally: Tally, *, running: Sequence[tuple[Task, float]], waiting: int, elapsed: float
 ) -> Snapshot:
-    """One picture of the study. ``running`` holds each running spec and how many seconds it has run."""
+    """One picture of the study.
+
+    Args:
+        folder: where its runs are.
+        tally: what the conductor knows of its own.
+        running: each task at work and for how many seconds.
+        waiting: tasks that have not begun.
+        elapsed: seconds since the launch.
+    """
     counts = dict.fromkeys(Status, 0)
     for status in tally.statuses.values():
         counts[status] += 1
-    lines = tuple(_line(folder, spec) for spec, _ in running)
+    lines = tuple(_line(folder, task) for task, _ in running)
     done = counts[Status.COMPLETED] + counts[Status.STOPPED] + counts[Status.FAILED]
     left = len(tally.statuses) - done - counts[Status.SKIPPED]
     return Snapshot(
@@ -42,14 +50,15 @@ def snapshot(
         running=lines,
         left=left,
         elapsed_s=elapsed,
-        eta_s=_eta(tally, left - len(running), [(line, age) for line, (_, age) in zip(lines, running, strict=True)]),
+        eta_s=_eta(tally, waiting, [(line, age) for line, (_, age) in zip(lines, running, strict=True)]),
     )
 
 
-def _line(folder: StudyFolder, spec: RunSpec) -> RunProgress:
-    seen = RunView(folder.run_folder(spec)).progress()
+def _line(folder: StudyFolder, task: Task) -> RunProgress:
+    """A task is as far as its first run; the members of a pack go in step."""
+    seen = RunView(folder.run_folder(task.specs[0])).progress()
     fraction = seen.step / seen.total if seen.total else None
-    return RunProgress(name=spec.name, step=seen.step, total=seen.total, fraction=fraction)
+    return RunProgress(name=task.name, step=seen.step, total=seen.total, fraction=fraction)
 
 
 def _eta(tally: Tally, waiting: int, running: Sequence[tuple[RunProgress, float]]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, final
@@ -36,6 +36,20 @@ class Train(Protocol):
 
     def __call__(self, config: Any, context: Context) -> Iterator[Event]:
         """Yield the run's events in order."""
+        ...
+
+
+class TrainPack(Protocol):
+    """The shape of a packed trainable: a generator of rows, one place for each member.
+
+    A place holds the member's event or None. ``send(stopped)`` asks for the next row and names the members that
+    were stopped so far, by place; ``next`` means that nothing changed, so a plain ``for`` loop drives it as well.
+    """
+
+    def __call__(
+        self, configs: Sequence[Any], contexts: Sequence[Context]
+    ) -> Generator[Sequence[Event | None], frozenset[int] | None]:
+        """Yield a row of events until every member has ended."""
         ...
 
 

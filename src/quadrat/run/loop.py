@@ -55,9 +55,8 @@ class Loop:
         step = from_step
         try:
             for event in events:
-                if isinstance(event, Metrics | Checkpoint):
-                    step = event.step
-                ended = self._take(event, step)
+                step = step_of(event, step)
+                ended = self.take(event, step)
                 if ended is not None:
                     return ended
             return Ending(Status.COMPLETED, step)
@@ -67,7 +66,8 @@ class Loop:
             if isinstance(events, Generator):
                 events.close()
 
-    def _take(self, event: Event, step: int) -> Ending | None:
+    def take(self, event: Event, step: int) -> Ending | None:
+        """Write one event down and do what it asks for; the ending when it was the last."""
         match event:
             case Metrics():
                 diagnosis = self._measure(event)
@@ -105,6 +105,11 @@ class Loop:
             self.writer.event("warning", what=f"checkpoint at step {offer.step} was not saved: {error}")
             return
         self.writer.event("checkpoint", **facts)
+
+
+def step_of(event: Event, before: int) -> int:
+    """The step an event belongs to: its own, else that of the one before."""
+    return event.step if isinstance(event, Metrics | Checkpoint) else before
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -57,19 +57,22 @@ class WorkOrder:
     argv: tuple[str, ...] = ()
 
 
-def write(folder: Path, order: WorkOrder) -> None:
-    """Put the order into its job folder."""
+def write(folder: Path, orders: Sequence[WorkOrder]) -> None:
+    """Put the orders of a job into its folder: one, or many that are packed."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / NAME, {"schema": 1, **asdict(order)})
+    write_json(folder / NAME, {"schema": 1, "orders": [asdict(order) for order in orders]})
 
 
-def read(folder: Path) -> WorkOrder:
-    """Read the order from a job folder.
+def read(folder: Path) -> list[WorkOrder]:
+    """Read the orders from a job folder.
 
     Raises:
-        StoreError: there is none, or it is damaged.
+        StoreError: there are none, or they are damaged.
     """
-    raw = read_json(folder / NAME)
+    return [_order(raw) for raw in read_json(folder / NAME)["orders"]]
+
+
+def _order(raw: Mapping[str, Any]) -> WorkOrder:
     spec = dict(raw["spec"])
     spec["point"] = Point(**spec["point"])
     keep = dict(raw["keep"])

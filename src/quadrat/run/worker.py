@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from quadrat.core.errors import QuadratError, StoreError
+from quadrat.core.errors import QuadratError, StoreError, UsageError
 from quadrat.core.verdicts import Status
-from quadrat.run import order
-from quadrat.run.attempt import Attempt
+from quadrat.run import order, packed
+from quadrat.run.attempt import Attempt, Ready
 from quadrat.run.loop import Ending, describe
 from quadrat.run.stopping import Stop, listening
 
@@ -20,16 +21,24 @@ EXIT: Final = {
     Status.STOPPED: 4,
     Status.PREEMPTED: 75,
 }
+TOO_LARGE: Final = 76
+"""The pack did not fit into memory; in smaller packs its members can go on."""
+
+WORST_FIRST: Final = (75, 1, 4)
+"""Which code speaks for a job whose runs ended differently."""
 
 
 def work(job: Path) -> int:
     """Do what the job folder says; return the exit code. Never raises for what science does.
 
     Exit codes: 0 completed, 1 failed, 4 stopped by a rule, 5 the store could not be read or written, 75
-    preempted.
+    preempted, 76 a pack that does not fit into memory.
     """
     try:
         return _work(job.resolve())
+    except packed.PackTooLarge as error:
+        print(error.paragraph(), file=sys.stderr, flush=True)
+        return TOO_LARGE
     except QuadratError as error:
         print(error.paragraph(), file=sys.stderr, flush=True)
         return error.exit_code
@@ -40,21 +49,46 @@ def work(job: Path) -> int:
 
 
 def _work(job: Path) -> int:
-    told, stop = order.read(job), Stop()
+    stop = Stop()
     with listening(stop):
-        attempt = Attempt(told, job, stop=stop)
+        attempts = [Attempt(told, job, stop=stop) for told in order.read(job)]
         try:
-            return EXIT[attempt.close(_drive(attempt))]
+            return _carry_out(attempts)
         finally:
-            attempt.leave()
+            for attempt in attempts:
+                attempt.leave()
 
 
-def _drive(attempt: Attempt) -> Ending:
-    try:
-        ready = attempt.make_ready()
-    except Exception as error:  # what fails before science begins is a failed run like any other
-        return Ending(Status.FAILED, 0, error=describe(error))
-    return ready.loop.drive(ready.trainable.train(ready.config, ready.context), from_step=ready.from_step)
+def _carry_out(attempts: Sequence[Attempt]) -> int:
+    """Make every attempt ready, train those that start at one step together, and close them all."""
+    codes: list[int] = []
+    together: dict[int, list[tuple[Attempt, Ready]]] = {}
+    for attempt in attempts:
+        try:
+            ready = attempt.make_ready()
+        except Exception as error:  # what fails before science begins is a failed run like any other
+            codes.append(EXIT[attempt.close(Ending(Status.FAILED, 0, error=describe(error)))])
+            continue
+        together.setdefault(ready.from_step, []).append((attempt, ready))
+    for step, members in sorted(together.items()):
+        endings = _train(members, from_step=step)
+        codes += [EXIT[attempt.close(ending)] for (attempt, _), ending in zip(members, endings, strict=True)]
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def _train(members: Sequence[tuple[Attempt, Ready]], *, from_step: int) -> list[Ending]:
+    readies = [ready for _, ready in members]
+    first = readies[0]
+    if len(readies) == 1:
+        return [first.loop.drive(first.trainable.train(first.config, first.context), from_step=from_step)]
+    if first.trainable.train_pack is None:
+        raise UsageError(
+            f"{first.trainable.name} trains no packs.",
+            where=members[0][0].told.spec.study,
+            remedy="pack: off",
+        )
+    rows = first.trainable.train_pack([ready.config for ready in readies], [ready.context for ready in readies])
+    return packed.drive(rows, [ready.loop for ready in readies], from_step=from_step)
 
 
 def main() -> None:

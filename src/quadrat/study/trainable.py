@@ -19,7 +19,7 @@ from typing import Any, final, get_type_hints
 
 from pydantic import BaseModel
 
-from quadrat.core.context import Build, Train
+from quadrat.core.context import Build, Train, TrainPack
 from quadrat.core.errors import QuadratError, UsageError, nearest
 from quadrat.core.registry import members
 
@@ -37,6 +37,10 @@ class Trainable:
         config_class: the pydantic model that the first parameter of ``train`` is annotated with.
         build_data: makes the data, once for each content of the config; None when the study needs none.
         evaluate: measures a finished model again; None when the study offers none.
+        train_pack: trains runs of one shape together; None when the study does not.
+        pack_key: what must be equal for runs to be of one shape; None when the study does not pack.
+        pack_tokens: how much one member adds to a step, in tokens; None when the study does not say.
+        relative_cost: how long one run takes beside others of the study; None when the study does not say.
         module: the imported module.
         python_path: folders that had to be added to ``sys.path`` to import it; a worker must add them too.
     """
@@ -46,6 +50,10 @@ class Trainable:
     config_class: type[BaseModel]
     build_data: Build | None
     evaluate: Train | None
+    train_pack: TrainPack | None
+    pack_key: Callable[[Any], Any] | None
+    pack_tokens: Callable[[Any], int] | None
+    relative_cost: Callable[[Any], float] | None
     module: ModuleType
     python_path: tuple[Path, ...] = ()
 
@@ -76,7 +84,19 @@ def resolve(name: str, *, folders: Sequence[Path] = ()) -> Trainable:
         raise UsageError(f"module {module_name!r} has no function {function!r}.", remedy=remedy)
     config_class = _config_class(train, name)
     build = _member(module, "build_data")
-    return Trainable(name, train, config_class, build, _member(module, "evaluate"), module, python_path)
+    return Trainable(
+        name=name,
+        train=train,
+        config_class=config_class,
+        build_data=build,
+        evaluate=_member(module, "evaluate"),
+        train_pack=_member(module, "train_pack"),
+        pack_key=_member(module, "pack_key"),
+        pack_tokens=_member(module, "pack_tokens"),
+        relative_cost=_member(module, "relative_cost"),
+        module=module,
+        python_path=python_path,
+    )
 
 
 def code_sha256(trainable: Trainable) -> str:

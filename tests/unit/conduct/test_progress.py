@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from quadrat.conduct.jobs import Task
 from quadrat.conduct.placing import slots_for
 from quadrat.conduct.progress import Tally, snapshot
+from quadrat.core.spec import Job
 from quadrat.core.verdicts import Status
 from quadrat.journal.layout import StudyFolder
 from quadrat.study.load import load_study
@@ -16,10 +18,11 @@ def study(make_lab, tmp_path):
     return load_study(make_lab(tmp_path).root / "toy.yaml")
 
 
-def _snapshot(study, tmp_path, statuses, durations=(), running=(), slots=2):
+def _snapshot(study, tmp_path, statuses, durations=(), running=(), waiting=0):
     standing = {spec.path: Status.PENDING for spec in study.runs} | statuses
-    tally = Tally(standing, durations, slots)
-    return snapshot(StudyFolder(tmp_path, "toy"), tally, running=running, elapsed=10.0)
+    tasks = [(Task((spec,), Job(spec.name, tmp_path, (), "m:f", tmp_path)), age) for spec, age in running]
+    tally = Tally(standing, durations, slots=2)
+    return snapshot(StudyFolder(tmp_path, "toy"), tally, running=tasks, waiting=waiting, elapsed=10.0)
 
 
 def test_the_numbers_add_up(study, tmp_path):
@@ -35,9 +38,11 @@ def test_nothing_is_forecast_before_anything_is_known(study, tmp_path):
 def test_the_forecast_is_work_left_over_slots(study, tmp_path):
     paths = [spec.path for spec in study.runs]
     done = {paths[0]: Status.COMPLETED, paths[1]: Status.COMPLETED}
-    assert _snapshot(study, tmp_path, done, durations=[10.0, 20.0]).eta_s == pytest.approx(4 * 15 / 2)
+    assert _snapshot(study, tmp_path, done, durations=[10.0, 20.0], waiting=4).eta_s == pytest.approx(4 * 15 / 2)
     running = [(study.runs[2], 5.0), (study.runs[3], 0.0)]
-    assert _snapshot(study, tmp_path, done, [10.0, 20.0], running).eta_s == pytest.approx((2 * 15 + 10 + 15) / 2)
+    assert _snapshot(study, tmp_path, done, [10.0, 20.0], running, waiting=2).eta_s == pytest.approx(
+        (2 * 15 + 10 + 15) / 2
+    )
 
 
 def test_slots_are_what_was_asked_for(study):

@@ -24,8 +24,8 @@ def test_round_trip(tmp_path):
         allow_drift=True,
         argv=("quadrat", "run"),
     )
-    order.write(tmp_path / "job", told)
-    assert order.read(tmp_path / "job") == told
+    order.write(tmp_path / "job", [told, told])
+    assert order.read(tmp_path / "job") == [told, told]
 
 
 def test_no_order_is_a_store_error(tmp_path):
