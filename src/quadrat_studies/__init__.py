@@ -1,0 +1,1 @@
+"""The science: four studies, each also an example of a study of one's own."""

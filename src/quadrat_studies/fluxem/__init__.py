@@ -1,0 +1,1 @@
+"""Token-only against algebraic-embedding models on arithmetic."""

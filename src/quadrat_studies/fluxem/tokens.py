@@ -1,0 +1,172 @@
+"""From text to tensors and back: the alphabet, where numbers stand, and splits made ready once.
+
+A prompt is the problem's text and "="; spaces are dropped, since operators already separate numbers. Prompts
+are aligned on the right, so that "=" stands in the last column of every batch and answers start beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, final
+
+import numpy as np
+import torch
+
+from quadrat import UsageError
+from quadrat_studies.fluxem import algebra
+from quadrat_studies.fluxem.config import ModelConfig
+
+PAD, EOS, NUM = 0, 1, 2
+ALPHABET = ("", "<eos>", "<num>", *"0123456789+-*/()=")
+IDS: Mapping[str, int] = MappingProxyType({symbol: index for index, symbol in enumerate(ALPHABET) if index > NUM})
+
+_NUMBER = re.compile(r"[0-9]+")
+Feature = str
+
+
+def find_numbers(text: str) -> list[tuple[int, int]]:
+    """Character spans ``(start, end)`` of the operands of ``text``."""
+    return [match.span() for match in _NUMBER.finditer(text)]
+
+
+def prompt_tokens(text: str, *, hybrid: bool) -> list[int]:
+    """Token ids of a prompt, "=" included; with ``hybrid`` each number is one ``NUM``.
+
+    Raises:
+        UsageError: the text holds a character the alphabet lacks.
+    """
+    symbols = _NUMBER.sub("N", text) if hybrid else text
+    try:
+        return [NUM if symbol == "N" else IDS[symbol] for symbol in symbols.replace(" ", "")] + [IDS["="]]
+    except KeyError as unknown:
+        raise UsageError(
+            f"the prompt {text!r} holds {unknown.args[0]!r}.", remedy=f"use {''.join(ALPHABET[3:])!r} and spaces."
+        ) from None
+
+
+def answer_tokens(answer: str, *, reverse: bool) -> list[int]:
+    """Token ids of an answer, ``EOS`` included."""
+    return [IDS[symbol] for symbol in (answer[::-1] if reverse else answer)] + [EOS]
+
+
+def answer_text(tokens: Sequence[int], *, reverse: bool) -> str:
+    """The text of generated tokens. One that never came to ``EOS`` ends in an ellipsis: it is no number."""
+    ids = list(tokens)
+    finished = EOS in ids
+    symbols = "".join(ALPHABET[token] for token in ids[: ids.index(EOS) if finished else None])
+    return (symbols[::-1] if reverse else symbols) + ("" if finished else "...")
+
+
+def digit_classes(answer: str, digits: int) -> list[int]:
+    """What the number head must say: 1 for a minus sign, then ``digits`` digits, units first.
+
+    Raises:
+        UsageError: the answer has more digits than that.
+    """
+    figures = answer.lstrip("-")
+    if len(figures) > digits:
+        raise UsageError(
+            f"the answer {answer} has {len(figures)} digits, the number head {digits}.",
+            where="model.answer_digits",
+            remedy=f"set model.answer_digits to {len(figures)} or more.",
+        )
+    return [int(answer.startswith("-"))] + [int(figure) for figure in figures[::-1].ljust(digits, "0")]
+
+
+def digits_text(classes: Sequence[int]) -> str:
+    """The integer that a number head's classes spell."""
+    value = int("".join(str(digit) for digit in reversed(classes[1:])))
+    return str(-value if classes[0] else value)
+
+
+def number_features(values: Sequence[int], kinds: Sequence[Feature]) -> torch.Tensor:
+    """Raw code coordinates ``[len(values), F]`` in float64; the model standardises them."""
+    numbers = np.array([float(value) for value in values])
+    codes = {"linear": algebra.encode_linear, "log": algebra.encode_log}
+    return torch.from_numpy(np.concatenate([codes[kind](numbers, "float64") for kind in kinds], axis=-1))
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Prompts as tensors. N prompts, P columns, S numbers, F features.
+
+    tokens: ``[N, P]``, padded on the left. lengths: ``[N]``. features: ``[N, S, F]`` float32, zero where a prompt
+    has fewer numbers, or None for characters. counts: ``[N]``, numbers in each prompt.
+    """
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+    features: torch.Tensor | None
+    counts: torch.Tensor
+
+    def take(self, rows: torch.Tensor) -> Prompts:
+        """Some of the prompts, with no more columns than they need."""
+        columns = int(self.lengths[rows].max())
+        features = None
+        if self.features is not None:
+            features = self.features[rows, : int(self.counts[rows].max())]
+        return Prompts(self.tokens[rows, -columns:], self.lengths[rows], features, self.counts[rows])
+
+    def to(self, device: str) -> Prompts:
+        """The same on a device."""
+        features = None if self.features is None else self.features.to(device)
+        return Prompts(self.tokens.to(device), self.lengths.to(device), features, self.counts.to(device))
+
+
+def encode_prompts(texts: Sequence[str], config: ModelConfig) -> Prompts:
+    """All prompts at once."""
+    hybrid = config.representation == "hybrid"
+    tokens = [prompt_tokens(text, hybrid=hybrid) for text in texts]
+    numbers = [[int(text[start:end]) for start, end in find_numbers(text)] if hybrid else [] for text in texts]
+    width = max(map(len, tokens))
+    counts = torch.tensor([len(row) for row in numbers])
+    features = None
+    if hybrid:
+        flat = number_features([value for row in numbers for value in row], config.number_features)
+        features = torch.zeros(len(texts), int(counts.max()), flat.shape[-1])
+        features[torch.arange(features.shape[1]) < counts[:, None]] = flat.float()
+    return Prompts(
+        torch.tensor([[PAD] * (width - len(row)) + row for row in tokens]),
+        torch.tensor([len(row) for row in tokens]),
+        features,
+        counts,
+    )
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Answers as tensors: tokens ``[N, A]``, padded on the right, or a number head's classes ``[N, 1 + D]``."""
+
+    tokens: torch.Tensor
+    lengths: torch.Tensor
+
+    def take(self, rows: torch.Tensor) -> Targets:
+        """Some of the answers, with no more columns than they need."""
+        lengths = self.lengths[rows]
+        return Targets(self.tokens[rows, : int(lengths.max())], lengths)
+
+    def to(self, device: str) -> Targets:
+        """The same on a device."""
+        return Targets(self.tokens.to(device), self.lengths.to(device))
+
+
+def encode_targets(answers: Sequence[str], config: ModelConfig) -> Targets:
+    """All answers at once."""
+    if config.readout == "number_head":
+        rows = [digit_classes(answer, config.answer_digits) for answer in answers]
+    else:
+        rows = [answer_tokens(answer, reverse=config.answer_order == "reversed") for answer in answers]
+    width = max(map(len, rows))
+    return Targets(
+        torch.tensor([row + [PAD] * (width - len(row)) for row in rows]), torch.tensor([len(row) for row in rows])
+    )
+
+
+def operand_values(rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Every operand of a split, for the statistics that features are scaled with."""
+    return [span["value"] for row in rows for span in row["spans"]]
