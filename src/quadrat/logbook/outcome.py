@@ -122,8 +122,11 @@ def _metric(row: Mapping[str, Any]) -> tuple[str, ...]:
     decimals = places(low, high)
     values = items(row, "values")
     given = low is not None and high is not None
-    listed = ", ".join(figure(item, decimals) for item in values[:_MOST_VALUES])
-    more = f", ... ({len(values)} in all)" if len(values) > _MOST_VALUES else ""
+    same = len(values) > FEWEST and len({figure(item) for item in values}) == 1
+    shown = values[:1] if same else values[:_MOST_VALUES]
+    listed = ", ".join(figure(item, decimals) for item in shown)
+    more = f" (all {len(values)})" if same else ""
+    more = more or (f", ... ({len(values)} in all)" if len(values) > _MOST_VALUES else "")
     name = inline(row.get("condition") or "all")
     return (
         code(row.get("metric", "")),

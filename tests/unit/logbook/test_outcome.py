@@ -142,3 +142,10 @@ def test_nothing_and_not_recorded_are_told_apart():
         assert NOT_RECORDED not in block({key: []})
     assert NOT_RECORDED in outcome.runtime({})
     assert NOT_RECORDED in outcome.health({})
+
+
+def test_many_equal_values_are_said_once(facts):
+    facts["metrics"][0] |= {"low": None, "high": None, "method": "no variation", "values": [1.0] * 9}
+    assert "1 (all 9)" in metrics(facts)
+    facts["metrics"][0]["values"] = [1.0] * 8 + [0.5]
+    assert "(all 9)" not in metrics(facts)
