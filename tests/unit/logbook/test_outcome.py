@@ -146,6 +146,6 @@ def test_nothing_and_not_recorded_are_told_apart():
 
 def test_many_equal_values_are_said_once(facts):
     facts["metrics"][0] |= {"low": None, "high": None, "method": "no variation", "values": [1.0] * 9}
-    assert "1 (all 9)" in metrics(facts)
+    assert "1 (all 9)" in outcome.metrics(facts)
     facts["metrics"][0]["values"] = [1.0] * 8 + [0.5]
-    assert "(all 9)" not in metrics(facts)
+    assert "(all 9)" not in outcome.metrics(facts)
