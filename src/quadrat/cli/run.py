@@ -15,6 +15,7 @@ from quadrat.cli.targets import root_of
 @click.option("--launcher", help="Where jobs run: pool (default) or inline.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many jobs at once; default: cores over threads.")
 @click.option("--allow-drift", is_flag=True, help="Resume although code or data changed; the change is recorded.")
+@click.option("--canary/--no-canary", default=True, help="Before a sweep, try its first run for a few seconds.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -24,6 +25,7 @@ def command(
     launcher: str | None,
     workers: int | None,
     allow_drift: bool,
+    canary: bool,
 ) -> int:
     """Run STUDY (a YAML file, or a name such as fluxem/arithmetic_small) with OVERRIDES such as seeds=[1,2]."""
     from quadrat.conduct.conductor import conduct
@@ -34,7 +36,7 @@ def command(
 
     root = root_of(ctx)
     loaded = load_study(study, overrides=overrides, root=root)
-    launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]), allow_drift=allow_drift)
+    launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]), allow_drift=allow_drift, canary=canary)
     placed = open_launcher(loaded, name=launcher, workers=workers)
     # Inline jobs print to the same terminal: plain lines do not fight with their output.
     sink = ConsoleSink(force_terminal=False if is_inline(loaded, launcher) else None)

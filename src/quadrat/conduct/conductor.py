@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any, Final, final
 
 from quadrat.conduct import declare, preflight
+from quadrat.conduct.forecast import SWEEP, forecast, try_one
 from quadrat.conduct.jobs import Launch, Task, capture_once, write_tasks
 from quadrat.conduct.packing import Packing, pack
 from quadrat.conduct.progress import Tally, snapshot
@@ -144,11 +145,23 @@ def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
         for remark in (*preflight.remarks(study), *packing.remarks):
             sink.message(remark)
         try:
+            _look_ahead(stage, todo, launcher=launcher, sink=sink, asked=asked)
             _play(stage, launcher, sink, asked)
         finally:
             launcher.close()
             sink.close(make_plan(study.runs, statuses_of(study, folder)).account())
     return Outcome(plan, statuses_of(study, folder), started=stage.started, signal=asked.first)
+
+
+def _look_ahead(stage: _Stage, todo: Sequence[RunSpec], *, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
+    """Before a sweep: one run alone, and the forecast for all of them."""
+    if not stage.launch.canary or len(todo) < SWEEP:
+        return
+    song = try_one(stage.launch, stage.folder, todo[0], launcher=launcher, go_on=lambda: asked.first is None)
+    if song is not None:
+        seen = forecast(stage.launch, todo, song, slots=launcher.slots)
+        sink.message(f"forecast: {seen.text()}")
+        seen.check(stage.launch.study.name)
 
 
 def _write(launch: Launch, folder: StudyFolder, packing: Packing) -> list[Task]:

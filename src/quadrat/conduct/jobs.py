@@ -28,6 +28,7 @@ class Launch:
     root: Path
     argv: tuple[str, ...]
     allow_drift: bool = False
+    canary: bool = True
 
 
 @final
@@ -64,21 +65,22 @@ def write_tasks(launch: Launch, folder: StudyFolder, *, batches: Sequence[Sequen
 
 def _write_task(launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...], *, captured: str) -> Task:
     job = _job(launch, folder, specs)
-    orders = [
-        WorkOrder(
-            spec=spec,
-            resources=job.resources,
-            keep=keep_of(launch.study, spec.stage),
-            rules=rules_of(launch.study),
-            captured=captured,
-            python_path=job.python_path,
-            allow_drift=launch.allow_drift,
-            argv=launch.argv,
-        )
-        for spec in specs
-    ]
-    order.write(job.folder, orders)
+    order.write(job.folder, [order_for(launch, spec, captured=captured) for spec in specs])
     return Task(specs, job)
+
+
+def order_for(launch: Launch, spec: RunSpec, *, captured: str) -> WorkOrder:
+    """What a worker must know about one run."""
+    return WorkOrder(
+        spec=spec,
+        resources=launch.study.resources,
+        keep=keep_of(launch.study, spec.stage),
+        rules=rules_of(launch.study),
+        captured=captured,
+        python_path=tuple(str(path) for path in launch.study.python_path),
+        allow_drift=launch.allow_drift,
+        argv=launch.argv,
+    )
 
 
 def _job(launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...]) -> Job:

@@ -5,7 +5,6 @@ How it is driven lies elsewhere: alone (``loop``) or with others of one shape (`
 
 from __future__ import annotations
 
-import functools
 import shutil
 import sys
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from quadrat.journal.process import ProcessId
 from quadrat.journal.seal import seal
 from quadrat.journal.writer import RunWriter
 from quadrat.run import capture, resume
-from quadrat.run.data import Data, provide, source_sha256
+from quadrat.run.data import Data, data_of
 from quadrat.run.loop import Ending, Loop, describe
 from quadrat.run.order import WorkOrder
 from quadrat.run.saving import Saver
@@ -153,16 +152,9 @@ class Attempt:
         write_bytes(folder.git_diff, patch)
 
     def _provide(self, trainable: Trainable, config: Any) -> Data | None:
-        if trainable.build_data is None:
-            return None
-        resolved = self.told.spec.config
-        # A config that keeps its data keys under `data` shares one folder among arms that differ elsewhere.
-        about = resolved.get("data", resolved)
-        key = content_hash({"data": about, "code": source_sha256(trainable.build_data)})[:12]
-        parts = self.told.spec.trainable.partition(":")[0].split(".")
-        build = functools.partial(trainable.build_data, config)
-        data = provide(build, root=self._root, name=parts[-2] if len(parts) > 1 else parts[0], key=key)
-        write_json(self.folder.data, data.manifest)
+        data = data_of(trainable, config, self.told.spec, root=self._root)
+        if data is not None:
+            write_json(self.folder.data, data.manifest)
         return data
 
     def _row(self, trainable: Trainable, data: Data | None) -> dict[str, Any]:

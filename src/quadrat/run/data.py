@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import shutil
 import sys
@@ -15,8 +16,11 @@ from typing import Any, final
 from filelock import FileLock
 
 from quadrat.core.errors import StoreError
+from quadrat.core.spec import RunSpec
 from quadrat.journal.atomic import read_json, write_json
 from quadrat.journal.seal import tree_manifest
+from quadrat.study.identity import content_hash
+from quadrat.study.trainable import Trainable
 
 MANIFEST = "split_manifest.json"
 
@@ -50,6 +54,20 @@ def provide(build: Callable[[Path], None], *, root: Path, name: str, key: str) -
         if not (target / MANIFEST).exists():
             _build(build, target, key=key)
     return Data(target, _checked(target, root))
+
+
+def data_of(trainable: Trainable, config: Any, spec: RunSpec, *, root: Path) -> Data | None:
+    """The data a run needs, built when nobody has yet; None when its study builds none.
+
+    A config that keeps its data keys under ``data`` shares one folder among arms that differ elsewhere.
+    """
+    if trainable.build_data is None:
+        return None
+    about = spec.config.get("data", spec.config)
+    key = content_hash({"data": about, "code": source_sha256(trainable.build_data)})[:12]
+    parts = spec.trainable.partition(":")[0].split(".")
+    build = functools.partial(trainable.build_data, config)
+    return provide(build, root=root, name=parts[-2] if len(parts) > 1 else parts[0], key=key)
 
 
 def source_sha256(function: Callable[..., object]) -> str:
