@@ -22,7 +22,7 @@ from quadrat.journal.layout import RunFolder
 from quadrat.journal.process import ProcessId
 from quadrat.journal.seal import seal
 from quadrat.journal.writer import RunWriter
-from quadrat.run import capture, resume
+from quadrat.run import capture, resume, vitals
 from quadrat.run.data import Data, data_of
 from quadrat.run.loop import Ending, Loop, describe
 from quadrat.run.order import WorkOrder
@@ -65,7 +65,7 @@ class Attempt:
         self.watch = Monitor.replay(told.rules, self.beginning.kept)
         process = ProcessId.current().as_dict()
         self.writer.event("started", process=process, resumed_from=self.beginning.resumed_from)
-        self.writer.start_pulse()
+        self.writer.start_pulse(vitals.for_run(told.resources.gpus))
         for remark in self.beginning.remarks:
             self.writer.event("warning", what=remark)
 
