@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -105,7 +106,7 @@ def code(root: Path) -> tuple[dict[str, Any], bytes]:
         "schema": 1,
         "commit": commit,
         "branch": _git(root, "symbolic-ref", "--quiet", "--short", "HEAD") or None,
-        "remote": mask(_git(root, "config", "--get", "remote.origin.url"))[0] or None,
+        "remote": _remote(root),
         "dirty": bool(patch),
         "tree": tree,
         "left_out": left_out,
@@ -113,6 +114,13 @@ def code(root: Path) -> tuple[dict[str, Any], bytes]:
         "masked_secrets": masked,
     }
     return facts, text.encode("utf-8", "surrogateescape")
+
+
+def _remote(root: Path) -> str | None:
+    """Where the code can be had, secrets masked; None for a folder of this machine, which helps nobody else."""
+    url = _git(root, "config", "--get", "remote.origin.url")
+    is_elsewhere = "://" in url or re.match(r"[\w.-]+@[\w.-]+:", url) is not None
+    return mask(url)[0] if is_elsewhere and not url.startswith("file:") else None
 
 
 def _snapshot(root: Path) -> tuple[str, bytes, list[str]]:

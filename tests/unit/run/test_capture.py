@@ -107,3 +107,18 @@ def test_only_allowed_variables_are_recorded(monkeypatch):
     assert "hunter22" not in str(facts)
     assert facts["variables"]["OMP_NUM_THREADS"] == "1"
     assert facts["packages"]["pydantic"]
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://example.org/a/b.git", "https://example.org/a/b.git"),
+        ("git@example.org:a/b.git", "git@example.org:a/b.git"),
+        ("/home/somebody/b", None),
+        ("file:///home/somebody/b", None),
+        ("../b", None),
+    ],
+)
+def test_a_remote_on_this_machine_is_nobody_elses_business(repo, url, told):
+    _git(repo, "remote", "add", "origin", url)
+    assert capture.code(repo)[0]["remote"] == told
