@@ -157,9 +157,9 @@ def _look_ahead(stage: _Stage, todo: Sequence[RunSpec], *, launcher: Launcher, s
     """Before a sweep: one run alone, and the forecast for all of them."""
     if not stage.launch.canary or len(todo) < SWEEP:
         return
-    song = try_one(stage.launch, stage.folder, todo[0], launcher=launcher, go_on=lambda: asked.first is None)
+    song = try_one(stage.launch, stage.folder, spec=todo[0], launcher=launcher, go_on=lambda: asked.first is None)
     if song is not None:
-        seen = forecast(stage.launch, todo, song, slots=launcher.slots)
+        seen = forecast(stage.launch, todo, song=song, slots=launcher.slots)
         sink.message(f"forecast: {seen.text()}")
         seen.check(stage.launch.study.name)
 

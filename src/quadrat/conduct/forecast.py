@@ -64,7 +64,7 @@ class Forecast:
 
 
 def try_one(
-    launch: Launch, folder: StudyFolder, spec: RunSpec, *, launcher: Launcher, go_on: Callable[[], bool]
+    launch: Launch, folder: StudyFolder, *, spec: RunSpec, launcher: Launcher, go_on: Callable[[], bool]
 ) -> Song | None:
     """Let one run go alone through a few steps; None when it was interrupted.
 
@@ -101,7 +101,7 @@ def try_one(
     return canary.read(where)
 
 
-def forecast(launch: Launch, todo: Sequence[RunSpec], song: Song, *, slots: int) -> Forecast:
+def forecast(launch: Launch, todo: Sequence[RunSpec], *, song: Song, slots: int) -> Forecast:
     """What ``todo`` will take, from what the first of them took. Packing is left out, so it is an upper bound."""
     keep = launch.study.file.checkpoint.keep
     kept = FALLBACKS + ("best" in keep)

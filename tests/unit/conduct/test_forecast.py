@@ -23,21 +23,21 @@ def launch(make_lab, tmp_path):
 
 def test_time_is_shared_among_slots_and_disk_is_not(launch):
     runs = launch.study.runs
-    seen = forecast(launch, runs, SONG, slots=2)
+    seen = forecast(launch, runs, song=SONG, slots=2)
     assert seen.seconds == pytest.approx(len(runs) * 10 / 2)
     assert seen.disk_bytes == pytest.approx(len(runs) * (3 * 10**6 + 9000 + 100_000))
     assert "6 runs, at most 30 s" in seen.text()
 
 
 def test_more_slots_than_runs_do_not_help(launch):
-    assert forecast(launch, launch.study.runs[:2], SONG, slots=8).seconds == pytest.approx(10)
+    assert forecast(launch, launch.study.runs[:2], song=SONG, slots=8).seconds == pytest.approx(10)
 
 
 @pytest.mark.parametrize("missing", ["total_steps", "seconds_per_step"])
 def test_what_the_canary_could_not_tell_is_said_to_be_unknown(launch, missing):
     from dataclasses import replace
 
-    seen = forecast(launch, launch.study.runs, replace(SONG, **{missing: None}), slots=2)
+    seen = forecast(launch, launch.study.runs, song=replace(SONG, **{missing: None}), slots=2)
     assert seen.seconds is None
     assert "unknown time" in seen.text()
 
