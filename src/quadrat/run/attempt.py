@@ -152,7 +152,7 @@ class Attempt:
         write_bytes(folder.git_diff, patch)
 
     def _provide(self, trainable: Trainable, config: Any) -> Data | None:
-        data = data_of(trainable, config, self.told.spec, root=self._root)
+        data = data_of(trainable, config, spec=self.told.spec, root=self._root)
         if data is not None:
             write_json(self.folder.data, data.manifest)
         return data

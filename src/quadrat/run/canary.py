@@ -64,7 +64,7 @@ def sing(job: Path) -> int:
     began = time.monotonic()
     trainable = resolve(told.spec.trainable)
     config = trainable.config_class.model_validate(dict(told.spec.config))
-    data = data_of(trainable, config, told.spec, root=job.parents[3])
+    data = data_of(trainable, config, spec=told.spec, root=job.parents[3])
     seeding.apply(told.spec.seed)
     seeding.pin(told.resources.threads)
     context = Context(

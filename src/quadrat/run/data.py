@@ -56,7 +56,7 @@ def provide(build: Callable[[Path], None], *, root: Path, name: str, key: str) -
     return Data(target, _checked(target, root))
 
 
-def data_of(trainable: Trainable, config: Any, spec: RunSpec, *, root: Path) -> Data | None:
+def data_of(trainable: Trainable, config: Any, *, spec: RunSpec, root: Path) -> Data | None:
     """The data a run needs, built when nobody has yet; None when its study builds none.
 
     A config that keeps its data keys under ``data`` shares one folder among arms that differ elsewhere.
