@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from quadrat.study.quantities import Demand
+
 REFERENCES = ("oracle", "trivial")
 """A metric whose first word is one of these is a yardstick: shown beside the others, left out of every ranking."""
 
@@ -91,6 +93,19 @@ class Declared:
 
 @final
 @dataclass(frozen=True, slots=True)
+class DeclaredDiagram:
+    """A phase diagram that the study asks for. ``classes``: the phases, each with what is asked of a metric."""
+
+    x: str
+    y: str
+    metric: str
+    goal: str = "max"
+    title: str = ""
+    classes: Mapping[str, Demand] = field(default_factory=dict[str, Demand])
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """A study's lock file. ``data`` is empty when there is none."""
 
@@ -125,6 +140,11 @@ class Declaration:
         found = [(str(item.get("title") or ""), _texts(item.get("metrics"))) for item in self.listed("panels")]
         return tuple((title, metrics) for title, metrics in found if metrics)
 
+    def diagrams(self) -> tuple[DeclaredDiagram, ...]:
+        """The phase diagrams, in order; one without axes or metric counts as absent."""
+        found = (_diagram(item) for item in self.listed("diagrams"))
+        return tuple(diagram for diagram in found if diagram.x and diagram.y and diagram.metric)
+
     def primary(self) -> tuple[str, ...]:
         """The metrics the study is about; no yardsticks.
 
@@ -155,6 +175,8 @@ class Declaration:
             return False
         held = {**flatten(condition.point), **condition.point, "arm": condition.arm}
         sought = flatten(wanted)
+        if any(held[key] != value for key, value in sought.items() if key in held):
+            return False  # no config can change that, and reading one takes time
         if not sought.keys() <= held.keys():
             held = {**flatten(config()), **held}
         return all(key in held and held[key] == value for key, value in sought.items())
@@ -170,6 +192,28 @@ def _declared(item: Mapping[str, Any]) -> Declared:
         seed=seed if isinstance(seed, int) else None,
         identity=str(item["identity"]) if item.get("identity") else None,
     )
+
+
+def _diagram(item: Mapping[str, Any]) -> DeclaredDiagram:
+    x, y, metric, title = (
+        found if isinstance(found := item.get(key), str) else "" for key in ("x", "y", "metric", "title")
+    )
+    demands = item.get("classes")
+    classes = (
+        {str(name): demand for name, text in demands.items() if (demand := _demand(text))}
+        if isinstance(demands, Mapping)
+        else {}
+    )
+    return DeclaredDiagram(
+        x=x, y=y, metric=metric, title=title, goal="min" if item.get("goal") == "min" else "max", classes=classes
+    )
+
+
+def _demand(text: Any) -> Demand | None:
+    try:
+        return Demand.parse(str(text))
+    except ValueError:
+        return None
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -19,6 +19,8 @@ VERBS: Final = {
     "stop": "Ask a running study to checkpoint and stop.",
     "ls": "List studies, or the runs of one.",
     "show": "Show one run: config, verdict, error, metrics.",
+    "diff": "Show what two runs differ in.",
+    "top": "Watch a running study in the terminal.",
     "report": "Write the study's page.",
     "record": "Draft, fill and check the experiment record.",
     "verify": "Hash everything again and name what differs.",

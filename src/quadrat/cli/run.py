@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quadrat.cli.targets import root_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from quadrat.journal.layout import StudyFolder
+    from quadrat.study.load import Study
 
 
 @click.command("run")
@@ -16,26 +23,31 @@ from quadrat.cli.targets import root_of
 @click.option("--workers", type=click.IntRange(min=1), help="How many jobs at once; default: cores over threads.")
 @click.option("--allow-drift", is_flag=True, help="Resume although code or data changed; the change is recorded.")
 @click.option("--canary/--no-canary", default=True, help="Before a sweep, try its first run for a few seconds.")
+@click.option("--detach", is_flag=True, help="Go on in the background, also when the terminal is closed.")
 @click.pass_context
-def command(
-    ctx: click.Context,
-    *,
-    study: str,
-    overrides: tuple[str, ...],
-    launcher: str | None,
-    workers: int | None,
-    allow_drift: bool,
-    canary: bool,
-) -> int:
-    """Run STUDY (a YAML file, or a name such as fluxem/arithmetic_small) with OVERRIDES such as seeds=[1,2]."""
-    from quadrat.conduct.conductor import conduct
-    from quadrat.conduct.jobs import Launch
-    from quadrat.conduct.placing import is_inline, open_launcher
-    from quadrat.sinks.console import ConsoleSink
+def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], detach: bool, **how: Any) -> int:
+    """Run STUDY (a YAML file, or a name such as fluxem/arithmetic_small) with OVERRIDES such as seeds=[1,2].
+
+    With --detach the output goes to results/STUDY/conductor.log; watch it with top, end it with stop.
+    """
+    from quadrat.journal.layout import StudyFolder
     from quadrat.study.load import load_study
 
     root = root_of(ctx)
     loaded = load_study(study, overrides=overrides, root=root)
+    if detach:
+        return _detach(StudyFolder(root, loaded.name), told_root=ctx.find_root().params["root"])
+    return _conduct(loaded, root, **how)
+
+
+def _conduct(
+    loaded: Study, root: Path, *, launcher: str | None, workers: int | None, allow_drift: bool, canary: bool
+) -> int:
+    from quadrat.conduct.conductor import conduct
+    from quadrat.conduct.jobs import Launch
+    from quadrat.conduct.placing import is_inline, open_launcher
+    from quadrat.sinks.console import ConsoleSink
+
     launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]), allow_drift=allow_drift, canary=canary)
     placed = open_launcher(loaded, name=launcher, workers=workers)
     # Inline jobs print to the same terminal: plain lines do not fight with their output.
@@ -44,3 +56,21 @@ def command(
     if outcome.started == 0 and outcome.signal is None:
         click.echo(f"{loaded.name}: nothing to do. {outcome.plan.account()}", err=True)
     return outcome.exit_code
+
+
+def _detach(folder: StudyFolder, *, told_root: str | None) -> int:
+    """Start the same command again without the terminal, and say how to find it."""
+    import shlex
+
+    from quadrat.conduct import detached
+
+    begun = detached.start([word for word in sys.argv[1:] if word != "--detach"], folder)
+    if begun.code is not None:
+        click.echo(begun.said, err=True, nl=False)
+        return begun.code
+    quadrat = shlex.join(["quadrat", *(["--root", told_root] if told_root else [])])
+    click.echo(f"{folder.name}: running in the background, process {begun.pid}.", err=True)
+    click.echo(f"  watch  {quadrat} top {folder.name}", err=True)
+    click.echo(f"  stop   {quadrat} stop {folder.name}", err=True)
+    click.echo(f"  log    {begun.log}", err=True)
+    return 0

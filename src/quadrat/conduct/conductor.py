@@ -13,6 +13,7 @@ from typing import Any, Final, final
 from quadrat.conduct import declare, preflight
 from quadrat.conduct.forecast import SWEEP, forecast, try_one
 from quadrat.conduct.jobs import Launch, Task, capture_once, write_tasks
+from quadrat.conduct.mirroring import mirrored
 from quadrat.conduct.packing import Packing, pack
 from quadrat.conduct.progress import Tally, snapshot
 from quadrat.core.spec import RunSpec
@@ -141,6 +142,7 @@ def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
         write_json(folder.lock_json, new)
         packing = pack(study, todo, slots=launcher.slots)
         stage = _Stage(launch, folder, statuses, _write(launch, folder, packing))
+        sink = mirrored(sink, study, folder=folder)
         sink.start(study.name, len(study.runs))
         for remark in (*preflight.remarks(study), *packing.remarks):
             sink.message(remark)

@@ -109,7 +109,12 @@ class Drawing:
     @property
     def is_wide(self) -> bool:
         """Whether it needs the width of a page."""
-        return bool(self._figure.get_figwidth() > 6)
+        return self.inches > 6
+
+    @property
+    def inches(self) -> float:
+        """How wide it is meant to be seen."""
+        return float(self._figure.get_figwidth())
 
     def svg(self) -> str:
         """The figure as a file of its own: light ground, no date, text as text."""

@@ -9,6 +9,7 @@
     runs/<run>/         config.yaml params.ndjson metrics.json health.json verdict.json env.json git.json data.json
                         manifest.json (the hash of every file of the run, also of those too large to keep here)
     code/<hash>.diff    what was not committed when the runs began, once per distinct state
+    diagrams/           every phase diagram as CSV, one row per cell
     figures/            every figure as SVG and PNG
     evidence.json       path, bytes and sha256 of all of these; written last
 
@@ -26,6 +27,8 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
+from quadrat.analyze.declaration import plain
+from quadrat.analyze.diagram import Cell, PhaseDiagram, phase_diagrams
 from quadrat.analyze.table import StudyTable, load_study_table
 from quadrat.core.errors import StoreError
 from quadrat.journal.atomic import dumps, read_bytes, write_bytes
@@ -113,6 +116,8 @@ def _former_figures(folder: Path, before: Iterable[str]) -> dict[str, bytes]:
 def _files(table: StudyTable) -> Iterator[tuple[str, bytes]]:
     """Path inside the evidence folder, and content, of everything but facts and figures."""
     yield "runs.csv", runs_csv(table).encode()
+    for slug, diagram in gallery.diagram_slugs(phase_diagrams(table)).items():
+        yield f"diagrams/{slug}.csv", cells_csv(diagram).encode()
     lock = StudyFolder(table.root, table.study).lock_json
     if (content := _regular(lock)) is not None:
         yield lock.name, content
@@ -134,24 +139,46 @@ def _regular(path: Path) -> bytes | None:
 
 
 def _figures(table: StudyTable) -> Iterator[tuple[str, bytes]]:
-    for shown in (*gallery.dots(table), *gallery.curves(table)):
+    for shown in (*gallery.diagrams(phase_diagrams(table)), *gallery.dots(table), *gallery.curves(table)):
         yield f"figures/{shown.slug}.svg", shown.drawing.svg().encode()
         yield f"figures/{shown.slug}.png", shown.drawing.png()
 
 
+def cells_csv(diagram: PhaseDiagram) -> str:
+    """One row per declared cell of a phase diagram, in declared order."""
+    head = [diagram.declared.y, diagram.declared.x, "n", "measured", "mean", "low", "high", "sd", "method", "least"]
+    rows = (_cell(cell) for _, cell in diagram.cells())
+    return _csv([*head, "greatest", "missing", "class", "settled", "runs_by_class"], rows)
+
+
+def _cell(cell: Cell) -> list[Any]:
+    estimate, phase = cell.estimate, cell.phase
+    missing = "; ".join(f"{missing.seed} {missing.why}" for missing in cell.missing)
+    runs = "; ".join(f"{count} {name}" for name, count in phase.runs.items()) if phase else ""
+    numbers = [estimate.n, estimate.measured, estimate.mean, estimate.low, estimate.high, estimate.sd, estimate.method]
+    classed = [phase.label, "yes" if phase.settled else "no"] if phase else ["", ""]
+    axes = [value if isinstance(value, int | float) else plain(value) for value in (cell.y, cell.x)]
+    return [*axes, *numbers, *cell.spread, missing, *classed, runs]
+
+
 def runs_csv(table: StudyTable) -> str:
-    """One row per declared run for a spreadsheet. Text that a spreadsheet would run as a formula is quoted."""
+    """One row per declared run for a spreadsheet."""
     axes = list(dict.fromkeys(key for row in table.rows for key in row.condition.point))
     metrics = table.metrics()
     head = ["study", "stage", "run", "arm", "seed", "status", "last_step", "seconds", "identity"]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([_safe(text) for text in (*head, *axes, *metrics)])
+    rows: list[list[Any]] = []
     for row in table.rows:
         fixed = [table.study, row.stage, row.name, row.arm, row.seed, row.status, row.last_step, row.seconds]
         point = [row.condition.point.get(key) for key in axes]
-        values = [row.final.get(name) for name in metrics]
-        writer.writerow([_safe(value) for value in (*fixed, row.declared.identity, *point, *values)])
+        rows.append([*fixed, row.declared.identity, *point, *(row.final.get(name) for name in metrics)])
+    return _csv([*head, *axes, *metrics], rows)
+
+
+def _csv(head: Iterable[Any], rows: Iterable[Iterable[Any]]) -> str:
+    """A table for a spreadsheet. Text that it would run as a formula is quoted."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows([_safe(value) for value in row] for row in (head, *rows))
     return out.getvalue()
 
 

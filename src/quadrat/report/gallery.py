@@ -1,19 +1,22 @@
-"""Which figures a study gets: one of final values per primary metric, one of curves per metric of each panel."""
+"""Which figures a study gets: phase diagrams, final values per primary metric, curves per metric of each panel."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import final
 
-from quadrat.analyze.declaration import Condition, is_reference
+from quadrat.analyze.declaration import Condition, is_reference, plain
+from quadrat.analyze.diagram import PhaseDiagram
 from quadrat.analyze.rows import Row
 from quadrat.analyze.stats import t_interval
 from quadrat.analyze.table import StudyTable
 from quadrat.journal.reader import Series
 from quadrat.report.drawing import Drawing
 from quadrat.report.figures import Bundle, Curve, Dots, draw_curves, draw_dots
+from quadrat.report.heatmap import draw_heatmap
 
 MOST = 24
 """Figures of one kind; a study that logs more metrics than a person can look at names those it means in panels."""
@@ -31,6 +34,25 @@ class Shown:
     stage: str | None
     metric: str
     drawing: Drawing
+
+
+def diagrams(found: Sequence[PhaseDiagram]) -> Iterator[Shown]:
+    """The phase diagrams of which something is measured, one figure each."""
+    named = [(slug, diagram) for slug, diagram in diagram_slugs(found).items() if diagram.measured]
+    for slug, diagram in named[:MOST]:
+        yield Shown(slug, "diagrams", diagram.stage, diagram.declared.metric, draw_heatmap(diagram))
+
+
+def diagram_slugs(found: Sequence[PhaseDiagram]) -> dict[str, PhaseDiagram]:
+    """A file name without ending for each diagram, told apart by number where the words are the same."""
+    named: dict[str, PhaseDiagram] = {}
+    for diagram in found:
+        declared = diagram.declared
+        fixed = [f"{key}-{plain(value)}" for key, value in diagram.fixed.items()]
+        base = _slug("-".join(["diagram", declared.x, declared.y, *fixed]), declared.metric, diagram.stage)
+        others = (f"{base}-{number}" for number in count(2))
+        named[next(slug for slug in chain([base], others) if slug not in named)] = diagram
+    return named
 
 
 def dots(table: StudyTable) -> Iterator[Shown]:

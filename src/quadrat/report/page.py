@@ -7,17 +7,18 @@ page's own policy lets a browser load and run nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import quadrat
+from quadrat.analyze.diagram import PhaseDiagram, phase_diagrams
 from quadrat.analyze.table import StudyTable, load_study_table
 from quadrat.core.errors import StoreError
 from quadrat.journal.atomic import read_bytes, write_text
 from quadrat.journal.layout import StudyFolder
-from quadrat.report import drawing, gallery, sections
+from quadrat.report import diagrams, drawing, gallery, sections
 from quadrat.report.facts import Facts, facts_of
 from quadrat.report.markup import Markup, join, tag
 from quadrat.report.results import results
@@ -60,9 +61,11 @@ def render(table: StudyTable, *, base: str = "") -> str:
     facts = facts_of(table)
     drawn = drawing.available()
     dots = list(gallery.dots(table)) if drawn else []
+    maps = phase_diagrams(table)
     parts = (
         ("coverage", "Coverage", sections.coverage(facts)),
         ("verdict", "Verdict", sections.verdicts(facts)),
+        *([("diagrams", "Phase diagrams", _diagrams(maps, drawn=drawn))] if maps else []),
         ("results", "Results", join([None if drawn else _undrawn(), results(facts, dots)])),
         ("curves", "Curves", _curves(table) if drawn else _undrawn()),
         ("trouble", "Diagnoses and errors", sections.trouble(facts, _tracebacks(table))),
@@ -112,6 +115,10 @@ def _declared(facts: Facts) -> str:
     return (
         "Hypothesis, changed after the first declaration" if locked else "Hypothesis, not declared before the first run"
     )
+
+
+def _diagrams(maps: Sequence[PhaseDiagram], *, drawn: bool) -> Markup:
+    return join([None if drawn else _undrawn(), diagrams.diagrams(maps, list(gallery.diagrams(maps)) if drawn else [])])
 
 
 def _undrawn() -> Markup:

@@ -82,7 +82,7 @@ def _table(facts: Facts, metric: str, rows: Sequence[Row]) -> Markup:
             _spread(row, places),
             number(row["sd"], places) if row["measured"] > 1 else NONE,
             _seeds(row, places),
-            *(_difference(against.get(row["condition"]), places) if against else ()),
+            *(difference(against.get(row["condition"]), places) if against else ()),
         ]
         for row in rows
     ]
@@ -123,7 +123,8 @@ def _seed(found: Row, places: int | None) -> Markup:
     return tag("span", word, class_="uncounted", title=title)
 
 
-def _difference(row: Row | None, places: int | None) -> tuple[str, str, str]:
+def difference(row: Row | None, places: int | None) -> tuple[str, str, str]:
+    """A paired difference, its interval (or why there is none) and its p: three cells of a table."""
     if row is None or not row["measured"]:
         return NONE, NONE, NONE
     value = number(row["difference"], places)

@@ -17,6 +17,7 @@ _SIZES = {"B": 1} | {
 }
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _COMPARISON = re.compile(rf"(<=|>=|<|>)\s*({_NUMBER})")
+_DEMAND = re.compile(r"([^<>]*[^<>\s])\s*([<>].*)")
 
 
 @final
@@ -89,6 +90,33 @@ class Comparison:
 
     def __str__(self) -> str:
         return f"{self.sign} {self.threshold!r}"
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked of a metric, such as ``test/accuracy >= 0.5``."""
+
+    metric: str
+    comparison: Comparison
+
+    @classmethod
+    def parse(cls, text: str) -> Demand:
+        """Read a metric and the comparison it must meet.
+
+        Raises:
+            ValueError: it is not both.
+        """
+        match = _DEMAND.fullmatch(text.strip())
+        try:
+            if match is not None:
+                return cls(match[1].strip(), Comparison.parse(match[2]))
+        except ValueError:
+            pass
+        raise ValueError('should be a metric and a comparison in quotes; "test/accuracy >= 0.5"')
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.comparison}"
 
 
 def parse_size(text: str | int) -> int:

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from quadrat.core import spec
-from quadrat.study.quantities import Comparison, Policy, parse_size
+from quadrat.study.quantities import Comparison, Demand, Policy, parse_size
 
 T = TypeVar("T")
 Many: TypeAlias = Annotated[tuple[T, ...], Field(strict=False)]
@@ -55,6 +55,11 @@ def _criterion(value: Any) -> str:
     text = str(value).strip()
     Comparison.parse(text)
     return text
+
+
+def _demand(text: str) -> str:
+    Demand.parse(text)
+    return text.strip()
 
 
 def _over_seeds(text: str) -> str:
@@ -184,13 +189,19 @@ class Panel(Block):
 
 @final
 class Diagram(Block):
-    """A phase map over two axes."""
+    """A phase map over two axes.
+
+    ``classes`` names the phases, each with what is asked of a metric: ``composite: "test/composite_acc >= 0.5"``. A
+    run may meet several, or none.
+    """
 
     x: Word
     y: Word
     metric: Word
     goal: Goal = "max"
     title: str = ""
+    # None and not an empty mapping: a lock written before there were classes must not look amended.
+    classes: Annotated[dict[Word, Annotated[str, AfterValidator(_demand)]], Field(min_length=1)] | None = None
 
 
 @final

@@ -11,3 +11,4 @@ __import__("sys").modules["report_bench"] = _MODULE
 _SPEC.loader.exec_module(_MODULE)
 
 bench, sums, written_sums = _MODULE.bench, _MODULE.sums, _MODULE.written_sums
+half_grid, grid_table = _MODULE.half_grid, _MODULE.grid_table

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from quadrat.analyze.declaration import Declaration, Declared
+from quadrat.analyze.rows import Row
+from quadrat.analyze.table import StudyTable
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import write_bytes, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
@@ -168,3 +171,65 @@ def written_sums(tmp_path_factory):
         "head_S1", score=0.5, status="stopped", diagnosis=STARVED, loss=lambda step: math.nan if step > 7 else 1.0
     )
     return bench
+
+
+def declare_grid(bench, *, xs, ys, seeds=(0, 1, 2), stage=None, **lock):
+    """Promise a grid over gamma and n_layers, named as a study file would name it."""
+    runs = [
+        {"name": f"L{y}_G{x}_S{seed}", "seed": seed, "stage": stage, "point": {"gamma": x, "n_layers": y}}
+        for y in ys
+        for x in xs
+        for seed in seeds
+    ]
+    return bench.declare(runs, **{"diagrams": [DIAGRAM], "panels": [], **lock})
+
+
+DIAGRAM = {
+    "x": "gamma",
+    "y": "n_layers",
+    "metric": TEST,
+    "goal": "max",
+    "title": "",
+    "classes": {"composite": f"{TEST} >= 0.5", "symmetric": "test_id/mirror >= 0.5"},
+}
+
+
+@pytest.fixture(scope="session")
+def half_grid(tmp_path_factory):
+    """Two columns of three rows, half finished: a run failed, one is running still, a row has not begun."""
+    bench = Bench(tmp_path_factory.mktemp("grid"))
+    declare_grid(bench, xs=(1.0, 0.5), ys=(2, 3, 10), baseline={"gamma": 1.0})
+    scores = {
+        (2, 1.0): (0.80, 0.84, 0.88),
+        (2, 0.5): (0.10, 0.11, 0.15),
+        (3, 1.0): (0.60, 0.70),
+        (3, 0.5): (0.45, 0.20),
+    }
+    for (layers, gamma), values in scores.items():
+        for seed, score in enumerate(values):
+            bench.run(f"L{layers}_G{gamma}_S{seed}", score=score, more={"test_id/mirror": 0.05})
+    bench.run("L3_G1.0_S2", score=0.9, status="failed", error=BROKEN)
+    with bench.open("L3_G0.5_S2") as writer:
+        writer.metrics(0, {TEST: 0.3})
+        yield bench
+
+
+@pytest.fixture
+def grid_table():
+    """Makes the table of a grid out of what each run came to: its metrics, or how it ended without any."""
+
+    def make(cell, *, xs, ys, seeds=(0, 1, 2), axes=("gamma", "n_layers"), diagrams=(DIAGRAM,), **options):
+        stage, arm = options.pop("stage", None), options.pop("arm", None)
+        rows = []
+        for y in ys:
+            for x in xs:
+                for seed in seeds:
+                    came = cell(x, y, seed)
+                    status = came if isinstance(came, Status) else Status.COMPLETED
+                    point = {axes[0]: x, axes[1]: y}
+                    declared = Declared(f"{x}_{y}_{seed}", stage, arm, point, seed=seed, identity=None)
+                    rows.append(Row(declared, status, final={} if isinstance(came, Status) else came))
+        lock = Declaration({"diagrams": list(diagrams), **options})
+        return StudyTable("grid", Path("nowhere"), lock, tuple(rows))
+
+    return make

@@ -10,10 +10,11 @@ import sys
 
 import pytest
 
+from quadrat.analyze.diagram import phase_diagrams
 from quadrat.analyze.table import load_study_table
 from quadrat.core.errors import StoreError, UsageError
 from quadrat.journal.audit import verify_study
-from quadrat.report.evidence import runs_csv, write_evidence
+from quadrat.report.evidence import cells_csv, runs_csv, write_evidence
 
 
 def tree(folder):
@@ -149,3 +150,31 @@ def test_no_cell_of_the_csv_is_a_formula(bench):
     head, row = list(csv.reader(io.StringIO(runs_csv(load_study_table(bench.folder)))))
     assert not [cell for cell in (*head, *row) if cell[:1] in ("=", "+", "@", "\t", "\r")]
     assert dict(zip(head, row, strict=True))["delta"] == "-0.5"  # a number is no formula
+
+
+def test_a_phase_diagram_leaves_its_figure_and_its_cells(half_grid, monkeypatch):
+    folder = write_evidence(half_grid.root, "sums")
+    slug = "diagram-gamma-n_layers-test_id-exact_match"
+    facts = json.loads((folder / "facts.json").read_bytes())
+    assert f"{folder.name}/figures/{slug}.svg" in facts["figures"]
+    assert (folder / "figures" / f"{slug}.png").is_file()
+    content = (folder / "diagrams" / f"{slug}.csv").read_text()
+    rows = list(csv.DictReader(io.StringIO(content)))
+    assert [(row["n_layers"], row["gamma"]) for row in rows[:3]] == [("2", "1.0"), ("2", "0.5"), ("3", "1.0")]
+    first, third, last = rows[0], rows[2], rows[-1]
+    assert (first["n"], first["measured"], first["mean"], first["method"]) == ("3", "3", "0.84", "t interval")
+    assert (first["class"], first["settled"], first["runs_by_class"]) == ("composite", "yes", "3 composite")
+    assert (third["missing"], third["least"], third["greatest"], third["settled"]) == ("2 failed", "0.6", "0.7", "no")
+    assert (last["measured"], last["mean"], last["class"]) == ("0", "nan", "")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    (folder / "diagrams" / f"{slug}.csv").unlink()
+    write_evidence(half_grid.root, "sums")
+    assert (folder / "diagrams" / f"{slug}.csv").read_text() == content
+
+
+def test_no_cell_of_a_diagram_is_a_formula(grid_table):
+    diagram = {"x": "=gamma", "y": "+n", "metric": "acc", "classes": {"=high": "acc > 0"}}
+    table = grid_table(lambda *_: {"acc": -0.5}, xs=["=1+1"], ys=[-2.0], axes=("=gamma", "+n"), diagrams=[diagram])
+    head, row = list(csv.reader(io.StringIO(cells_csv(phase_diagrams(table)[0]))))
+    assert not [cell for cell in (*head, *row) if cell[:1] in ("=", "+", "@")]
+    assert (row[0], row[4]) == ("-2.0", "-0.5")  # a number is no formula

@@ -234,6 +234,11 @@ def test_everything_wrong_is_said_at_once(complaints: Complaints):
         ("checkpoint: {keep: [best]}\n", 4, "nothing says by which metric"),
         ("checkpoint: {keep: [best], metric: loss}\n", 4, "whether it should be high or low"),
         ("axes: {gamma: [1, 2]}\ndiagrams:\n  - {x: gama, y: gamma, metric: m}\n", 6, "unknown axis 'gama'"),
+        (
+            "axes: {gamma: [1, 2]}\ndiagrams:\n  - {x: gamma, y: gamma, metric: m,\n     classes: {c: m above 1}}\n",
+            7,
+            "should be a metric and a comparison in quotes",
+        ),
         ("baseline: {gamma: 3}\n", 4, "no declared run has the values of the baseline"),
         ("arms: {tok: , hyb: {gamma: 2}}\nbaseline: hybb\n", 5, "unknown arm 'hybb'. Try: did you mean 'hyb'?"),
         ("stages:\n  - {name: a, gate: {metric: m, pass: {x}}}\n", 5, "should be a comparison in quotes"),

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from quadrat.study.quantities import Comparison, Policy, parse_size
+from quadrat.study.quantities import Comparison, Demand, Policy, parse_size
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,23 @@ def test_sizes(text: str | int, size: int):
 def test_no_sizes(text: str | int):
     with pytest.raises(ValueError, match="should be a size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "comparison"),
+    [
+        ("test/acc >= 0.5", "test/acc", ">= 0.5"),
+        ("  loss<1e-3 ", "loss", "< 0.001"),
+        ("grad/encoder / grad/total > .1", "grad/encoder / grad/total", "> 0.1"),
+    ],
+)
+def test_demands(text: str, metric: str, comparison: str):
+    found = Demand.parse(text)
+    assert (found.metric, str(found.comparison)) == (metric, comparison)
+    assert str(found) == f"{metric} {comparison}"
+
+
+@pytest.mark.parametrize("text", ["", "acc", ">= 0.5", "acc >= high", "acc = 1", "acc > 1 > 2", " > 1"])
+def test_no_demands(text: str):
+    with pytest.raises(ValueError, match="a metric and a comparison"):
+        Demand.parse(text)

@@ -110,6 +110,10 @@ def test_rules_are_blocks_or_names_of_shared_sets():
         ),
         ("panels", [{"title": "t", "metrics": []}], ("panels", 0, "metrics")),
         ("diagrams", [{"x": "a", "metric": "m"}], ("diagrams", 0, "y")),
+        ("diagrams", [{"x": "a", "y": "b", "metric": "m", "classes": {}}], ("diagrams", 0, "classes")),
+        ("diagrams", [{"x": "a", "y": "b", "metric": "m", "classes": {"c": "> 1"}}], ("diagrams", 0, "classes", "c")),
+        ("diagrams", [{"x": "a", "y": "b", "metric": "m", "classes": {"c": 1}}], ("diagrams", 0, "classes", "c")),
+        ("diagrams", [{"x": "a", "y": "b", "metric": "m", "classes": ["c"]}], ("diagrams", 0, "classes")),
         ("study", "  ", ("study",)),
         ("question", 5, ("question",)),
         ("arms", {"a": 3}, ("arms", "a")),
@@ -136,3 +140,12 @@ def test_a_trend_and_a_smallest_improvement_are_rules():
     assert first.trend is not None
     assert (first.trend.window, first.trend.against, first.trend.fail) == (5, 3, "> 0.05")
     assert second.min_delta == 1.0
+
+
+def test_a_diagram_may_name_the_classes_of_its_cells():
+    block = {"x": "gamma", "y": "n_layers", "metric": "test/acc"}
+    plain, classed = read(diagrams=[block, {**block, "classes": {"composite": " test/acc >= 0.5 "}}]).diagrams
+    assert plain.classes is None
+    assert classed.classes == {"composite": "test/acc >= 0.5"}
+    # A diagram without classes says what it said before there were any: its plan keeps its hash.
+    assert "classes" not in plain.model_dump(exclude_none=True)

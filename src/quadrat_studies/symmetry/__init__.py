@@ -1,0 +1,1 @@
+"""Composite against symmetric solutions in Mamba."""
