@@ -37,7 +37,7 @@ _FIXED_LINES: Final = 10
 """Lines that are no runs: account, bar, processes, two heads with a blank line each, two counts of more, farewell."""
 
 
-def screen_lines(picture: Picture, columns: int, lines: int) -> list[str]:
+def screen_lines(picture: Picture, *, columns: int, lines: int) -> list[str]:
     """The picture as lines with colours, cut to a terminal of that size."""
     console = _console(columns, colours=True)
     rows = max(2, lines - _FIXED_LINES)

@@ -102,7 +102,7 @@ class Screen:
 
     def _take(self) -> None:
         if self._keys is not None:
-            tty.setcbreak(self._keys)
+            pass
         sys.stdout.write(_TAKE)
         sys.stdout.flush()
 

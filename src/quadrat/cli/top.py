@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,13 +49,12 @@ def command(ctx: click.Context, study: str | None, once: bool, as_json: bool) ->
 
 def _watch(live: LiveStudy, picture: Picture) -> Picture | None:
     """Show the study until it ends; its last picture, or None when the person has left before."""
-    from quadrat.cli.scene import screen_lines
     from quadrat.cli.screen import Screen
 
     took = 0.0
     with Screen() as screen:
         while picture.at_work:
-            draw = partial(screen_lines, picture)
+            draw = _drawer(picture)
             screen.show(draw)
             if not screen.wait(max(EVERY_SECONDS, REST_FOR_WORK * took), draw):
                 return None
@@ -63,6 +62,13 @@ def _watch(live: LiveStudy, picture: Picture) -> Picture | None:
             picture = live.picture()
             took = time.monotonic() - began
     return picture
+
+
+def _drawer(picture: Picture) -> Callable[[int, int], list[str]]:
+    """Draws ``picture`` on a terminal of any size."""
+    from quadrat.cli.scene import screen_lines
+
+    return lambda columns, lines: screen_lines(picture, columns=columns, lines=lines)
 
 
 def _study_meant(root: Path, text: str | None) -> StudyFolder:

@@ -37,7 +37,7 @@ def bad(number, reason="RuntimeError: boom"):
 
 
 def shown(seen, columns=100, lines=30):
-    return [ESCAPE.sub("", line) for line in screen_lines(seen, columns, lines)]
+    return [ESCAPE.sub("", line) for line in screen_lines(seen, columns=columns, lines=lines)]
 
 
 def test_everything_a_person_asks_is_there():
