@@ -102,7 +102,7 @@ class Screen:
 
     def _take(self) -> None:
         if self._keys is not None:
-            pass
+            tty.setcbreak(self._keys)
         sys.stdout.write(_TAKE)
         sys.stdout.flush()
 
