@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,12 @@ baseline: {{rate: 0.1}}
 workers: 2
 {more}
 """
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C again: a suite started in the background of a script is deaf to it, and so are its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
