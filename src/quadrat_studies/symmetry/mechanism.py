@@ -28,6 +28,12 @@ from quadrat_studies.symmetry.tasks import HELD_OUT, FunctionTask, Pair, functio
 Table: TypeAlias = list[dict[str, Any]]
 AFTER_PAIR = 3
 """Where the token after the pair stands, counted from the key: the first to see all of key and anchors."""
+BLOCKED = {
+    "match": (0, AFTER_PAIR - 1),
+    "first_two_match": (0, AFTER_PAIR - 2),
+    "control_match": (AFTER_PAIR, AFTER_PAIR),
+}
+"""Positions out of sight, first and last, counted from the key."""
 BATCH = 240
 
 
@@ -167,9 +173,11 @@ def information_flow(subject: Subject) -> Iterator[Event]:
 
 
 def blocking(subject: Subject) -> Iterator[Event]:
-    """Whether answers change when no later token may see key and anchors, in any layer.
+    """Whether answers change when no later token may see key and anchors, in any layer: ``match`` is how often not.
 
-    The control cuts off the token after the pair instead: the answer has to come from there, so it must change.
+    The control cuts off the token after the pair instead. If answers are read from there, as the paper has it,
+    ``match`` is near 1 and the control is not; the second anchor, which has key and both anchors in reach too, is set
+    apart by ``first_two_match``, where it stays in sight.
     """
     table: Table = []
     length = subject.config.data.length
@@ -178,7 +186,7 @@ def blocking(subject: Subject) -> Iterator[Event]:
         rows = subject.sequences("blocking", pair, room=2)
         slots, own = torch.from_numpy(rows.slots), subject.answers(rows)
         row: dict[str, Any] = {"pair": _name(pair), "held_out": pair == HELD_OUT, "sequences": len(rows)}
-        for name, (first, last) in {"match": (0, AFTER_PAIR - 1), "control_match": (AFTER_PAIR, AFTER_PAIR)}.items():
+        for name, (first, last) in BLOCKED.items():
             readers = slots + AFTER_PAIR if downstream else None
             cut = cut_from(positions(slots, length, first=first, last=last), first_reader=readers)
             same = own == subject.answers(rows, probe=lambda some, cut=cut: blocker(cut[some]))
@@ -186,9 +194,9 @@ def blocking(subject: Subject) -> Iterator[Event]:
             row[f"{name}_low"], row[f"{name}_high"] = wilson(int(same.sum()), len(rows))
         table.append(row)
     held_out = next(row for row in table if row["held_out"])
-    numbers = {name: float(np.mean([row[name] for row in table])) for name in ("match", "control_match")}
-    numbers |= {f"held_out_{name}": held_out[name] for name in ("match", "control_match")}
-    yield from _report(subject, "blocking", table=table, numbers=numbers, bars=("match", "control_match"))
+    numbers = {name: float(np.mean([row[name] for row in table])) for name in BLOCKED}
+    numbers |= {f"held_out_{name}": held_out[name] for name in BLOCKED}
+    yield from _report(subject, "blocking", table=table, numbers=numbers, bars=tuple(BLOCKED))
 
 
 def substitution(subject: Subject) -> Iterator[Event]:
