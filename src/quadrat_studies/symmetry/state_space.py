@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CHUNK = 64
+CHUNK = 32
+LONGEST_QUADRATIC = 64
 
 
 def scan(x: Tensor, *, dt: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """The form that suits the length."""
-    if x.shape[1] <= CHUNK or c.shape[1] == 1:
+    if x.shape[1] <= LONGEST_QUADRATIC or c.shape[1] == 1:
         return quadratic(x, dt=dt, a=a, b=b, c=c)
     return chunked(x, dt=dt, a=a, b=b, c=c)
 
