@@ -92,12 +92,12 @@ def lab(tmp_path: Path, make_lab: Callable[[Path], Lab]) -> Lab:
     return make_lab(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def eventually() -> Callable[[Callable[[], bool]], None]:
-    """Wait until something holds, at most 30 seconds."""
+    """Wait until something holds, at most 60 seconds."""
 
     def wait(holds: Callable[[], bool]) -> None:
-        until = time.monotonic() + 30
+        until = time.monotonic() + 60
         while not holds():
             assert time.monotonic() < until, "it never came to hold"
             time.sleep(0.02)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import signal
 
 SWEEP = ("run", "toy.yaml", "seeds=[0,1,2,3,4,5,6]")
 
@@ -29,3 +31,22 @@ def test_a_first_run_that_crashes_stops_the_sweep_before_it_starts(lab):
     assert "told to crash at step 2" in said.stderr
     assert "--no-canary" in said.stderr
     assert lab.quadrat("ls", "toy").stdout.startswith("14 planned = 14 missing")
+
+
+def test_compile_auto_asks_the_canary_and_says_what_it_chose(lab):
+    said = lab.quadrat("run", "toy.yaml", "compile=auto")
+    assert "compile: auto: 0 of 6 jobs are long enough" in said.stderr + said.stdout
+    rows = (lab.run_folder("R0.5_S2") / "params.ndjson").read_text().splitlines()
+    assert json.loads(rows[-1])["compiled"] is False
+
+
+def test_a_run_that_goes_on_is_compiled_as_it_was(lab, eventually):
+    words = ("axes.rate=[0.5]", "seeds=[7]", "steps=60", "seconds_per_step=0.02")
+    process = lab.start("run", "toy.yaml", "compile=on", *words)
+    folder = lab.run_folder("R0.5_S7")
+    eventually(lambda: list(folder.glob("checkpoints/step-*")))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    lab.quadrat("run", "toy.yaml", "compile=off", *words)
+    rows = [json.loads(line) for line in (folder / "params.ndjson").read_text().splitlines()]
+    assert [row["compiled"] for row in rows] == [True, True]

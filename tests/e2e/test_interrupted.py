@@ -45,6 +45,22 @@ def test_killing_the_worker_alone_shows_the_run_as_lost(lab, whole):
     assert (lab.run_folder("R0.5_S7") / "metrics.ndjson").read_bytes().count(b"\n") == 29
 
 
+@pytest.mark.parametrize("event_too", [False, True])
+def test_a_run_killed_between_its_verdict_and_its_seal_is_sealed_and_not_trained_again(lab, event_too):
+    lab.quadrat("run", "toy.yaml", "axes.rate=[0.5]", "seeds=[7]")
+    folder = lab.run_folder("R0.5_S7")
+    (folder / "manifest.json").unlink()
+    if event_too:
+        kept = [line for line in (folder / "events.ndjson").read_text().splitlines() if '"finished"' not in line]
+        (folder / "events.ndjson").write_text("".join(f"{line}\n" for line in kept))
+    assert _status(lab) == "lost"
+    lab.quadrat("run", "toy.yaml", "axes.rate=[0.5]", "seeds=[7]")
+    assert _status(lab) == "completed"
+    assert (folder / "events.ndjson").read_text().count('"finished"') == 1
+    assert len((folder / "params.ndjson").read_text().splitlines()) == 1
+    assert "nothing differs" in lab.quadrat("verify").stderr
+
+
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(lab, eventually, whole):
     folder = lab.run_folder("R0.5_S7")
     process = lab.start("run", "toy.yaml", *SLOW)

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, Final, final
 
 from quadrat.conduct import declare, preflight
+from quadrat.conduct.costs import pace
 from quadrat.conduct.forecast import SWEEP, forecast, try_one
 from quadrat.conduct.jobs import Launch, Task, capture_once, write_tasks
 from quadrat.conduct.mirroring import mirrored
@@ -157,13 +158,21 @@ def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
 
 def _look_ahead(stage: _Stage, todo: Sequence[RunSpec], *, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
     """Before a sweep: one run alone, and the forecast for all of them."""
-    if not stage.launch.canary or len(todo) < SWEEP:
+    study = stage.launch.study
+    if not stage.launch.canary or not todo or (len(todo) < SWEEP and study.file.compile != "auto"):
         return
     song = try_one(stage.launch, stage.folder, spec=todo[0], launcher=launcher, go_on=lambda: asked.first is None)
-    if song is not None:
-        seen = forecast(stage.launch, todo, song=song, slots=launcher.slots)
-        sink.message(f"forecast: {seen.text()}")
-        seen.check(stage.launch.study.name)
+    if song is None:
+        return
+    seen = forecast(stage.launch, todo, song=song, slots=launcher.slots)
+    sink.message(f"forecast: {seen.text()}")
+    seen.check(study.name)
+    if study.file.compile == "auto":
+        at = pace(study, todo[0], song=song)
+        batches = [task.specs for task in stage.waiting]
+        stage.waiting = write_tasks(stage.launch, stage.folder, batches=batches, pace=at)
+        chosen = sum(task.compiled for task in stage.waiting)
+        sink.message(f"compile: auto: {chosen} of {len(batches)} jobs are long enough for torch.compile to pay")
 
 
 def _write(launch: Launch, folder: StudyFolder, packing: Packing) -> list[Task]:
@@ -228,8 +237,8 @@ def _is_too_large(task: Task, code: int) -> bool:
 def _split(stage: _Stage, task: Task, sink: Sink) -> None:
     half = (len(task.specs) + 1) // 2
     sink.message(f"pack {task.name} did not fit into memory; its {len(task.specs)} runs go on in two packs")
-    batches = [task.specs[:half], task.specs[half:]]
-    stage.waiting[:0] = write_tasks(stage.launch, stage.folder, batches=batches)
+    halves = write_tasks(stage.launch, stage.folder, batches=[task.specs[:half], task.specs[half:]])
+    stage.waiting[:0] = halves
 
 
 def _obituary(spec: RunSpec, view: RunView, code: int) -> str:

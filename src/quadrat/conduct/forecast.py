@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, final
 
+from quadrat.conduct.costs import pace, relative_cost
 from quadrat.conduct.jobs import CAPTURED, Launch, order_for
 from quadrat.core.errors import RunError, StoreError
 from quadrat.core.spec import Job, RunSpec
@@ -108,10 +109,9 @@ def forecast(launch: Launch, todo: Sequence[RunSpec], *, song: Song, slots: int)
     steps = song.total_steps or 0
     one = song.checkpoint_bytes * (kept + 1) + song.row_bytes_per_step * steps + SMALL_FILES
     seconds = None
-    if song.seconds_per_step is not None and song.total_steps:
-        first = song.seconds_before + song.seconds_per_step * song.total_steps
-        shares = [_cost(launch, spec) / _cost(launch, todo[0]) for spec in todo]
-        seconds = first * sum(shares) / min(slots, len(todo))
+    at = pace(launch.study, todo[0], song=song)
+    if at is not None:
+        seconds = at * sum(relative_cost(launch.study, spec) for spec in todo) / min(slots, len(todo))
     free = shutil.disk_usage(_existing(launch.root)).free
     return Forecast(len(todo), seconds, int(one * len(todo)), free, song.peak_bytes)
 
@@ -121,13 +121,6 @@ def spell(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _cost(launch: Launch, spec: RunSpec) -> float:
-    trainable = launch.study.trainable
-    if trainable.relative_cost is None:
-        return 1.0
-    return trainable.relative_cost(trainable.config_class.model_validate(dict(spec.config)))
 
 
 def _existing(path: Path) -> Path:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
+from quadrat.conduct.costs import compiles
 from quadrat.core.spec import Job, RunSpec
 from quadrat.journal.atomic import write_bytes, write_json
 from quadrat.journal.layout import StudyFolder
@@ -38,6 +39,7 @@ class Task:
 
     specs: tuple[RunSpec, ...]
     job: Job
+    compiled: bool = False
 
     @property
     def name(self) -> str:
@@ -57,16 +59,22 @@ def capture_once(folder: StudyFolder, root: Path) -> str:
     return target.relative_to(root).as_posix()
 
 
-def write_tasks(launch: Launch, folder: StudyFolder, *, batches: Sequence[Sequence[RunSpec]]) -> list[Task]:
-    """Write a job for each batch of runs and return them in order."""
+def write_tasks(
+    launch: Launch, folder: StudyFolder, *, batches: Sequence[Sequence[RunSpec]], pace: float | None = None
+) -> list[Task]:
+    """Write a job for each batch of runs and return them in order. ``pace`` is what the canary found."""
     captured = (folder.jobs / CAPTURED).relative_to(launch.root).as_posix()
-    return [_write_task(launch, folder, tuple(batch), captured=captured) for batch in batches]
+    return [_write_task(launch, folder, tuple(batch), captured=captured, pace=pace) for batch in batches]
 
 
-def _write_task(launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...], *, captured: str) -> Task:
+def _write_task(
+    launch: Launch, folder: StudyFolder, specs: tuple[RunSpec, ...], *, captured: str, pace: float | None
+) -> Task:
     job = _job(launch, folder, specs)
-    order.write(job.folder, [order_for(launch, spec, captured=captured) for spec in specs])
-    return Task(specs, job)
+    compiled = compiles(launch.study, specs, at=pace)
+    orders = [order_for(launch, spec, captured=captured) for spec in specs]
+    order.write(job.folder, [replace(told, compile=compiled) for told in orders])
+    return Task(specs, job, compiled)
 
 
 def order_for(launch: Launch, spec: RunSpec, *, captured: str) -> WorkOrder:

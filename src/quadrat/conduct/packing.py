@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Final, final
+from typing import Final, final
 
+from quadrat.conduct.costs import config_of, relative_cost
 from quadrat.core.spec import RunSpec
 from quadrat.study.load import Study
 
@@ -45,7 +46,7 @@ def pack(study: Study, todo: Sequence[RunSpec], *, slots: int) -> Packing:
         return Packing([(spec,) for spec in todo], (f"nothing is packed: {name} has no train_pack and pack_key",))
     groups: dict[tuple[str | None, str], list[RunSpec]] = {}
     for spec in todo:
-        key = study.trainable.pack_key(_config(study, spec))
+        key = study.trainable.pack_key(config_of(study, spec))
         groups.setdefault((spec.stage, repr(key)), []).append(spec)
     batches: list[tuple[RunSpec, ...]] = []
     for group in groups.values():
@@ -58,14 +59,10 @@ def pack(study: Study, todo: Sequence[RunSpec], *, slots: int) -> Packing:
     return Packing(batches, remarks)
 
 
-def _config(study: Study, spec: RunSpec) -> Any:
-    return study.trainable.config_class.model_validate(dict(spec.config))
-
-
 def _automatic(study: Study, spec: RunSpec) -> int:
     if study.trainable.pack_tokens is None:
         return DEFAULT_SIZE
-    tokens = study.trainable.pack_tokens(_config(study, spec))
+    tokens = study.trainable.pack_tokens(config_of(study, spec))
     return max(1, min(LARGEST, round(TOKENS_PER_STEP / max(1, tokens))))
 
 
@@ -78,6 +75,4 @@ def _even(group: Sequence[RunSpec], *, parts: int) -> list[tuple[RunSpec, ...]]:
 
 def _cost(study: Study, batch: Sequence[RunSpec]) -> float:
     """How long a batch takes beside others, so that the longest starts first and no core idles at the end."""
-    if study.trainable.relative_cost is None:
-        return float(len(batch))
-    return len(batch) * study.trainable.relative_cost(_config(study, batch[0]))
+    return len(batch) * relative_cost(study, batch[0])

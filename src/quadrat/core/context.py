@@ -22,6 +22,7 @@ class Context:
         scratch: a folder of the run's own for temporary files; gone when the run has ended.
         state: what the last ``Checkpoint`` returned, when the run is resumed; None at a fresh start. The
             python, numpy and torch random states of that moment are already back in place.
+        compile: whether torch.compile pays for this run; ``quadrat.tensor.compiled`` takes it.
     """
 
     seed: int
@@ -29,6 +30,7 @@ class Context:
     data: Path | None
     scratch: Path
     state: Mapping[str, Any] | None = None
+    compile: bool = False
 
 
 class Train(Protocol):

@@ -14,9 +14,9 @@ import orjson
 
 from quadrat.core.errors import StoreError
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import sync_folder, write_json
+from quadrat.journal.atomic import read_json, sync_folder, write_json
 from quadrat.journal.layout import RunFolder
-from quadrat.journal.ndjson import Appender, Tally, encode_metrics, encode_plain, scan_rows
+from quadrat.journal.ndjson import Appender, Tally, encode_metrics, encode_plain, read_rows, scan_rows
 from quadrat.journal.plain import plain, shown
 from quadrat.journal.pulse import Pulse
 from quadrat.journal.summary import summarize
@@ -152,7 +152,7 @@ class RunWriter:
         health: Mapping[str, Any] | None = None,
         gates: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """End the attempt: the ``finished`` event, ``metrics.json``, ``health.json``, then ``verdict.json``.
+        """End the attempt: ``metrics.json``, ``health.json``, ``verdict.json``, then the ``finished`` event.
 
         Raises:
             OSError: the disk is full or unwritable; without a verdict the run counts as lost.
@@ -163,8 +163,6 @@ class RunWriter:
         lost = self._metrics.dropped + self._metrics.waiting
         if lost:
             self.event("warning", what=f"{lost} rows of metrics could not be written")
-        self.event("finished", status=str(status), step=last)
-        self._events.sync()
         write_json(self.folder.metrics_json, summarize(scan_rows(self.folder.metrics, Tally())))
         write_json(self.folder.health, {"schema": 1, "rules": [], **(health or {})})
         verdict: dict[str, Any] = {
@@ -179,6 +177,17 @@ class RunWriter:
             verdict["lost_rows"] = lost
         write_json(self.folder.verdict, verdict)
         self._finished = True
+        self.event("finished", status=str(status), step=last)
+        self._events.sync()
+
+    def finish_late(self) -> None:
+        """Tell of the verdict that is there, when whoever wrote it was killed before its ``finished`` event."""
+        self._finished = True
+        told = (row for row in read_rows(self.folder.events).rows if row.get("attempt") == self.attempt)
+        if not any(row.get("event") == "finished" for row in told):
+            verdict = read_json(self.folder.verdict)
+            self.event("finished", status=verdict["status"], step=verdict["step"])
+            self._events.sync()
 
     def close(self) -> None:
         """Flush and close the files; an attempt that was not finished says so. May be called twice."""

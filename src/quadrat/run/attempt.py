@@ -16,9 +16,10 @@ from quadrat.core.context import Context
 from quadrat.core.errors import StoreError
 from quadrat.core.verdicts import Status
 from quadrat.health.monitor import Monitor
-from quadrat.journal.atomic import write_bytes, write_json, write_text
+from quadrat.journal.atomic import read_json, write_bytes, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
 from quadrat.journal.layout import RunFolder
+from quadrat.journal.ndjson import read_rows
 from quadrat.journal.process import ProcessId
 from quadrat.journal.seal import seal
 from quadrat.journal.writer import RunWriter
@@ -43,6 +44,23 @@ class Ready:
     context: Context
     loop: Loop
     from_step: int
+
+
+def seal_what_ended(folder: RunFolder) -> Status | None:
+    """Seal a run whose worker was killed between its verdict and its seal; None when there is more to do.
+
+    Only what came to its end by itself: a failed run is tried again, a preempted one goes on.
+    """
+    if folder.manifest.exists() or not folder.verdict.exists():
+        return None
+    status = Status(read_json(folder.verdict)["status"])
+    if status not in (Status.COMPLETED, Status.STOPPED):
+        return None
+    writer = RunWriter(folder, attempt=int(read_rows(folder.params).rows[-1]["attempt"]))
+    writer.finish_late()
+    writer.close()
+    seal(folder)
+    return status
 
 
 @final
@@ -97,6 +115,7 @@ class Attempt:
             data=data.folder if data else None,
             scratch=scratch,
             state=saved.state if saved else None,
+            compile=row["compiled"],
         )
         if saved is not None:
             rng.restore(saved.rng)
@@ -179,6 +198,7 @@ class Attempt:
             "resumed_from": self.beginning.resumed_from,
             "argv": list(told.argv),
             "threads": told.resources.threads,
+            "compiled": told.compile if self.beginning.compiled is None else self.beginning.compiled,
             "device": seeding.default_device(told.resources.gpus),
             "determinism": {**pinned, **capture.variables()},
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

@@ -43,6 +43,7 @@ class WorkOrder:
         rules: health rules: mappings, and names of shared sets.
         captured: folder (relative) that holds ``env.json``, ``git.json`` and ``git.diff`` of this launch.
         python_path: folders for ``sys.path``, for a trainable beside its study file.
+        compile: let the science use torch.compile.
         allow_drift: go on although code or data changed since the checkpoint.
         argv: the command line of the person who started this.
     """
@@ -53,6 +54,7 @@ class WorkOrder:
     rules: tuple[Mapping[str, Any] | str, ...] = ()
     captured: str | None = None
     python_path: tuple[str, ...] = ()
+    compile: bool = False
     allow_drift: bool = False
     argv: tuple[str, ...] = ()
 
@@ -84,6 +86,7 @@ def _order(raw: Mapping[str, Any]) -> WorkOrder:
         rules=tuple(raw["rules"]),
         captured=raw["captured"],
         python_path=tuple(raw["python_path"]),
+        compile=raw["compile"],
         allow_drift=raw["allow_drift"],
         argv=tuple(raw["argv"]),
     )

@@ -25,6 +25,7 @@ class Beginning:
         attempt: 1 for the first.
         saved: the checkpoint taken up, or None at a fresh start.
         kept: metrics rows that stay, to be replayed through the health rules.
+        compiled: whether the attempt before used torch.compile; None at a fresh start.
         remarks: what a person should know, such as a checkpoint that did not verify.
     """
 
@@ -32,6 +33,7 @@ class Beginning:
     saved: Saved | None
     kept: Sequence[Mapping[str, Any]]
     remarks: Sequence[str]
+    compiled: bool | None = None
 
     @property
     def resumed_from(self) -> str | None:
@@ -52,7 +54,9 @@ def begin(folder: RunFolder) -> Beginning:
     saved, remarks = newest(folder.checkpoints, metrics_bytes=written)
     rewind(folder, saved.metrics_offset if saved else 0, attempt=last)
     kept = read_rows(folder.metrics).rows if folder.metrics.exists() else []
-    return Beginning(last + 1, saved, kept, remarks)
+    # A run that goes on computes as it did before, whatever the forecast says of the rest.
+    compiled = bool(attempts[-1].get("compiled")) if attempts and saved else None
+    return Beginning(last + 1, saved, kept, remarks, compiled)
 
 
 def drift(saved: Saved | None, now: Mapping[str, Any]) -> list[str]:

@@ -10,8 +10,9 @@ from typing import Final
 
 from quadrat.core.errors import QuadratError, StoreError, UsageError
 from quadrat.core.verdicts import Status
+from quadrat.journal.layout import RunFolder
 from quadrat.run import order, packed
-from quadrat.run.attempt import Attempt, Ready
+from quadrat.run.attempt import Attempt, Ready, seal_what_ended
 from quadrat.run.loop import Ending, describe
 from quadrat.run.stopping import Stop, listening
 
@@ -51,29 +52,40 @@ def work(job: Path) -> int:
 def _work(job: Path) -> int:
     stop = Stop()
     with listening(stop):
-        attempts = [Attempt(told, job, stop=stop) for told in order.read(job)]
+        results, codes = job.parents[3] / "results", list[int]()
+        attempts: list[Attempt] = []
+        for told in order.read(job):
+            ended = seal_what_ended(RunFolder(results / told.spec.path))
+            if ended is None:
+                attempts.append(Attempt(told, job, stop=stop))
+            else:
+                codes.append(EXIT[ended])
         try:
-            return _carry_out(attempts)
+            return _worst([*codes, *_carry_out(attempts)])
         finally:
             for attempt in attempts:
                 attempt.leave()
 
 
-def _carry_out(attempts: Sequence[Attempt]) -> int:
+def _worst(codes: Sequence[int]) -> int:
+    return next((code for code in WORST_FIRST if code in codes), 0)
+
+
+def _carry_out(attempts: Sequence[Attempt]) -> list[int]:
     """Make every attempt ready, train those that start at one step together, and close them all."""
     codes: list[int] = []
-    together: dict[int, list[tuple[Attempt, Ready]]] = {}
+    together: dict[tuple[int, bool], list[tuple[Attempt, Ready]]] = {}
     for attempt in attempts:
         try:
             ready = attempt.make_ready()
         except Exception as error:  # what fails before science begins is a failed run like any other
             codes.append(EXIT[attempt.close(Ending(Status.FAILED, 0, error=describe(error)))])
             continue
-        together.setdefault(ready.from_step, []).append((attempt, ready))
-    for step, members in sorted(together.items()):
+        together.setdefault((ready.from_step, ready.context.compile), []).append((attempt, ready))
+    for (step, _), members in sorted(together.items()):
         endings = _train(members, from_step=step)
         codes += [EXIT[attempt.close(ending)] for (attempt, _), ending in zip(members, endings, strict=True)]
-    return next((code for code in WORST_FIRST if code in codes), 0)
+    return codes
 
 
 def _train(members: Sequence[tuple[Attempt, Ready]], *, from_step: int) -> list[Ending]:

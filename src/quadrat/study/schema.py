@@ -277,6 +277,7 @@ class StudyFile(Block):
     seeds: Annotated[Many[Seed], Field(min_length=1)] = (0,)
     name: Word | None = None
     pack: Annotated[Pack, BeforeValidator(_pack)] = Pack()
+    compile: Literal["off", "auto", "on"] = "off"
     rules: Many[RuleOrSet] = ()
     stages: Many[Stage] = ()
     panels: Many[Panel] = ()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from quadrat import Artifact, Checkpoint, Context, Event, Metrics, Note, UsageError
+from quadrat.tensor.compiled import compiled
 from quadrat.tensor.stack import AdamW, clip, cross_entropy, gradient_norms, member, put_member, trainable
 from quadrat_studies.symmetry.config import Config
 from quadrat_studies.symmetry.data import splits_of
@@ -34,6 +35,7 @@ class Pack:
         self.splits = {split: read_rows(_folder(contexts), split) for split in splits_of(self.config.data)}
         self.network = build(configs, self.seeds).to(self.device)
         self.parameters = trainable(self.network)
+        self.forward = compiled(self.network, wanted=contexts[0].compile)
         self.optimiser = AdamW(self.parameters, weight_decay=self.config.weight_decay)
         train = self.splits["train"]
         self.tokens = torch.from_numpy(train.array[:, : train.tokens.shape[1]]).to(self.device)
@@ -116,7 +118,7 @@ class Pack:
         """One optimiser step of every member that takes part."""
         active = [on and start <= self.step for on, start in zip(self._at_work, self.starts, strict=True)]
         rows = self.order.take(self.step).to(self.device)
-        losses = cross_entropy(self.network(self.tokens[rows].long()), self.labels[rows])
+        losses = cross_entropy(self.forward(self.tokens[rows].long()), self.labels[rows])
         gradients = torch.autograd.grad(losses.sum(), list(self.parameters.values()))
         norms = gradient_norms(gradients)
         limits = torch.tensor([config.gradient_clip for config in self.configs], device=self.device)
