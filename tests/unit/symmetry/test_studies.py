@@ -32,7 +32,8 @@ def configs(name):
         ("ablations", 21, "standard_S42", "transformer_S456"),
         ("inverse_task", 12, "mamba_S42", "mamba_gate_S456"),
         ("fully_symmetric", 9, "L2_S42", "L4_S456"),
-        ("open_readings", 48, "Ptrue_gamma_fan_in_vocabulary_G0.5_S42", "Pfalse_default_uniform_width_G1.0_S123"),
+        ("open_readings", 48, "Ptrue_gamma_fan_in_vocabulary_G0.5_S1", "Pfalse_default_uniform_width_G1.0_S2"),
+        ("open_readings_duel", 24, "vocabulary_G0.5_S3", "width_G1.0_S8"),
     ],
 )
 def test_declared_runs(name, runs, first, last):
