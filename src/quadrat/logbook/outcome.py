@@ -17,6 +17,7 @@ from quadrat.logbook.markdown import (
     places,
     probability,
     row_value,
+    size,
     table,
 )
 from quadrat.logbook.setting import nothing, stated
@@ -258,13 +259,30 @@ def runtime(facts: Facts) -> str:
         return NOT_RECORDED
     per_run = mapping(facts, "runtime.per_run_s")
     times = [float(item) for item in per_run.values() if isinstance(item, int | float) and not isinstance(item, bool)]
-    pairs = [("Total", duration(mapping(facts, "runtime").get("total_s")))]
+    about = mapping(facts, "runtime")
+    pairs = [("Total", duration(about.get("total_s")))]
     if times:
         spread = f"from {duration(min(times))} to {duration(max(times))} (n = {len(times)})"
         pairs.append(("Per run", f"median {duration(median(times))}, {spread}"))
+    if about.get("cpu_total_s") is not None:
+        pairs.append(("Processor time", f"{duration(about['cpu_total_s'])} in {about.get('processes')} processes"))
+    if about.get("rss_peak_bytes") is not None:
+        pairs.append(("Memory", f"{size(about['rss_peak_bytes'])} in the largest process"))
+    if about.get("gpu") is not None:
+        pairs.append(("GPU", _devices(about["gpu"])))
     found, energy = lookup(facts, "runtime.energy_j")
     pairs.append(("Energy", f"{figure(energy)} J" if found and energy is not None else "not measured"))
     return bullets(pairs)
+
+
+def _devices(told: Any) -> str:
+    if not isinstance(told, Mapping):
+        return "in use; its driver did not answer"
+    units = (("percent", "{:.0f} % busy"), ("watts", "{:.0f} W"), ("celsius", "at most {:.0f} C"))
+    parts = [form.format(told[key]) for key, form in units if isinstance(told.get(key), int | float)]
+    if told.get("memory_bytes") is not None:
+        parts.append(f"at most {size(told['memory_bytes'])} in use")
+    return ", ".join(parts)
 
 
 def figures(facts: Facts) -> str:

@@ -149,3 +149,13 @@ def test_many_equal_values_are_said_once(facts):
     assert "1 (all 9)" in outcome.metrics(facts)
     facts["metrics"][0]["values"] = [1.0] * 8 + [0.5]
     assert "(all 9)" not in outcome.metrics(facts)
+
+
+def test_runtime_tells_what_of_the_machine_was_taken(facts):
+    told = {"percent": 71.4, "memory_bytes": 3 * 2**30, "watts": 305.2, "celsius": 60.0}
+    about = {**facts["runtime"], "processes": 2, "cpu_total_s": 131.0, "rss_peak_bytes": 2**29, "gpu": told}
+    text = outcome.runtime({**facts, "runtime": about})
+    assert "2 min 11 s in 2 processes" in text
+    assert "512.0 MiB in the largest process" in text
+    assert "71 % busy, 305 W, at most 60 C, at most 3.0 GiB in use" in text
+    assert "did not answer" in outcome.runtime({**facts, "runtime": {**about, "gpu": "unknown"}})
