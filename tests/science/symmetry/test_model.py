@@ -132,7 +132,7 @@ def test_no_answer_depends_on_what_follows(model_type):
 def test_gamma_is_the_exponent_of_the_number_of_inputs():
     network = build([config(gamma=0.5), config(gamma=1.0)], [5, 5])
     block = network.blocks[0]
-    for weight, fan in ((network.embedding, 201), (network.head, 32), (block.convolution.weight, 32), (block.out, 64)):
+    for weight, fan in ((network.embedding, 32), (network.head, 32), (block.convolution.weight, 32), (block.out, 64)):
         for replica, gamma in enumerate((0.5, 1.0)):
             assert weight[replica].std().item() == pytest.approx(fan**-gamma, rel=0.05)
         assert torch.allclose(weight[0] * fan**-0.5, weight[1], rtol=1e-5)
@@ -152,6 +152,8 @@ def test_readings_of_the_embeddings_start():
     wide = build([config(embedding_fan="width", model_type="mamba_residual", gamma=1.0)], [0])
     assert wide.embedding.std().item() == pytest.approx(1 / 32, rel=0.05)
     assert wide.positions.std().item() == pytest.approx(1 / 32, rel=0.1)
+    one_hot = build([config(embedding_fan="vocabulary", gamma=1.0)], [0])
+    assert one_hot.embedding.std().item() == pytest.approx(1 / 201, rel=0.05)
 
 
 def test_library_ranges_of_what_gamma_leaves_alone():
