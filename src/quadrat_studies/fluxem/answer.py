@@ -12,8 +12,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from quadrat import UsageError
-from quadrat_studies.fluxem.model import DIGITS, SIGNS, Cache, Decoder, restore, visible
-from quadrat_studies.fluxem.tokens import EOS, PAD, Prompts, answer_text, digits_text, encode_prompts
+from quadrat.tensor.stack import member
+from quadrat_studies.fluxem.model import Cache, Decoder, restore
+from quadrat_studies.fluxem.readouts import codec
+from quadrat_studies.fluxem.representations import encode
+from quadrat_studies.fluxem.tokens import EOS, Prompts
 
 CHUNK = 512
 LONGEST_ANSWER = 32
@@ -27,59 +30,59 @@ def answer(checkpoint: Path | Mapping[str, Any], prompts: Sequence[str], *, devi
         UsageError: there is no such file, or it holds no model of this study.
     """
     state = checkpoint if isinstance(checkpoint, Mapping) else load_model_state(checkpoint)
-    return answer_with(restore(state).to(device), prompts)
+    return answers_of(restore(state).to(device), prompts)[0]
 
 
-def answer_with(model: Decoder, prompts: Sequence[str]) -> list[str]:
-    """Answers of a model at hand."""
-    device = str(model.position.weight.device)
-    chunks = (prompts[start : start + CHUNK] for start in range(0, len(prompts), CHUNK))
-    return [text for chunk in chunks for text in decode(model, encode_prompts(chunk, model.config).to(device))]
+def answers_of(model: Decoder, prompts: Sequence[str]) -> list[list[str]]:
+    """Answers of each replica of a model at hand."""
+    device = str(model.norm.weight.device)
+    found: list[list[str]] = [[] for _ in model.seeds]
+    for start in range(0, len(prompts), CHUNK):
+        shared = encode(prompts[start : start + CHUNK], model.config).to(device)
+        for mine, texts in zip(found, decode(model, shared), strict=True):
+            mine.extend(texts)
+    return found
 
 
-def decode(model: Decoder, prompts: Prompts) -> list[str]:
-    """Answers to prompts that are tensors already."""
-    training = model.training
-    model.eval()
+def decode(model: Decoder, prompts: Prompts) -> list[list[str]]:
+    """Each replica's answers to the same prompts ``[B, P]``, which are tensors already."""
+    writer = codec(model.config)
     with torch.inference_mode():
-        answers = _number_head(model, prompts) if model.config.readout == "number_head" else _digits(model, prompts)
-    model.train(training)
-    return answers
+        asked = for_all(prompts, len(model.seeds))
+        written = _generate(model, asked) if model.generates else model.head.choices(model(asked))
+    return [[writer.text(classes) for classes in replica] for replica in written.tolist()]
 
 
-def _number_head(model: Decoder, prompts: Prompts) -> list[str]:
-    logits = model(prompts)
-    sign = logits[:, :SIGNS].argmax(-1, keepdim=True)
-    digits = logits[:, SIGNS:].unflatten(1, (-1, DIGITS)).argmax(-1)
-    return [digits_text(classes) for classes in torch.cat([sign, digits], 1).tolist()]
+def for_all(prompts: Prompts, replicas: int) -> Prompts:
+    """The same prompts for every replica, ``[R, B, ..]``."""
+    parts = (prompts.tokens, prompts.lengths, prompts.features, prompts.counts)
+    tokens, lengths, features, counts = (None if part is None else part.expand(replicas, *part.shape) for part in parts)
+    assert tokens is not None and lengths is not None and counts is not None
+    return Prompts(tokens, lengths, features, counts)
 
 
-def _digits(model: Decoder, prompts: Prompts) -> list[str]:
-    """Keys and values are kept, so each further token costs one column."""
-    columns = prompts.tokens.shape[1]
+def _generate(model: Decoder, prompts: Prompts) -> torch.Tensor:
+    """Token after token, ``[R, B, A]``. Keys and values are kept, so each further token costs one column."""
+    columns = prompts.tokens.shape[2]
     cache: Cache = []
-    x = model.embed(prompts) + model.position(model.rows(-columns + 1, 1))
-    logits = model.run(x, visible(prompts.tokens, columns), reads=1, cache=cache)
-    mask = (prompts.tokens != PAD)[:, None, None, :]
-    written: list[torch.Tensor] = []
-    done = torch.zeros(len(mask), dtype=torch.bool, device=mask.device)
+    tokens = prompts.tokens
+    logits = model.run(model.vectors(prompts, tokens), model.mask(tokens, prompts), reads=1, cache=cache)
+    done = torch.zeros(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
     longest = min(LONGEST_ANSWER, model.config.max_seq_len - columns + 1)
     for place in range(1, longest + 1):
-        token = logits[:, -1].argmax(-1)
-        written.append(token)
-        done |= token == EOS
+        token = model.head.choices(logits[:, :, -1:])
+        tokens = torch.cat([tokens, token], dim=2)
+        done |= token[..., 0] == EOS
         if bool(done.all()) or place == longest:
             break
-        mask = torch.nn.functional.pad(mask, (0, 1), value=True)
-        x = model.embedding(token[:, None]) + model.position(model.rows(place, place + 1))
-        logits = model.run(x, mask, reads=1, cache=cache)
-    reverse = model.config.answer_order == "reversed"
-    return [answer_text(tokens, reverse=reverse) for tokens in torch.stack(written, 1).tolist()]
+        mask = model.mask(tokens, prompts)[:, :, -1:]
+        logits = model.run(model.vectors(prompts, tokens)[:, :, -1:], mask, reads=1, cache=cache)
+    return tokens[:, :, columns:]
 
 
-def save_model(path: Path, model: Decoder) -> None:
-    """Weights, feature scales and the ``ModelConfig`` in one safetensors file. Equal models give equal bytes."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+def save_model(path: Path, model: Decoder, *, place: int = 0) -> None:
+    """One replica's weights and scales and the ``ModelConfig`` in a safetensors file. Equal models give equal bytes."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in member(model.state_dict(), place).items()}
     # One metadata key: safetensors writes several in no fixed order.
     save_file(tensors, path, metadata={_METADATA: model.config.model_dump_json()})
 

@@ -20,8 +20,10 @@ from typing import Any, final
 
 from quadrat import UsageError
 from quadrat_studies.fluxem.config import Config, DataConfig
-from quadrat_studies.fluxem.dataset_card import write_card
+from quadrat_studies.fluxem.dataset_card import read_card, write_card
 from quadrat_studies.fluxem.problems import Key, Problem, apply
+from quadrat_studies.fluxem.units_config import UnitsDataConfig
+from quadrat_studies.fluxem.units_data import build_units_data
 
 SPLITS = ("train", "validation", "test_id", "test_ood_magnitude", "test_ood_length")
 TEST_SPLITS = SPLITS[2:]
@@ -30,18 +32,27 @@ MOST_ATTEMPTS = 200_000
 
 
 def build_data(config: Config, folder: Path) -> None:
-    """Write ``<split>.jsonl`` for every split and ``dataset.json`` about them. Reads ``config.data`` only.
+    """Write ``<split>.jsonl`` for every split and ``dataset.json`` about them. Reads ``config.data`` only;
+    what says ``domain: units`` goes to ``units_data``.
 
     Raises:
         UsageError: a range holds fewer different problems than were asked for.
     """
     data = config.data
+    if isinstance(data, UnitsDataConfig):
+        build_units_data(data, folder)
+        return
     problems = draw_splits(data)
     rows = {split: [problem.row(data.precedence) for problem in problems[split]] for split in SPLITS}
     for split in SPLITS:
         lines = (json.dumps({"id": f"{split}-{i:06d}", **row}) + "\n" for i, row in enumerate(rows[split]))
         (folder / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
     write_card(folder / "dataset.json", data, rows=rows)
+
+
+def splits_to_test(folder: Path) -> list[str]:
+    """The splits in ``folder`` that no choice may be made on, in the order of the dataset card."""
+    return [split for split in read_card(folder)["splits"] if split.startswith("test_")]
 
 
 def read_split(folder: Path, split: str) -> list[dict[str, Any]]:

@@ -1,205 +1,148 @@
-"""The arithmetic experiment: train one arm, then let it answer every split it has not seen."""
+"""The experiment: train one arm, or a pack of runs of one shape, then let it answer every split it has not seen.
+
+``train`` is a pack of one. What a member of a pack yields does not depend on who else is in it; how one is stopped is
+said in ``quadrat.core.context.TrainPack``.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
-import torch
-from torch import nn
-
-from quadrat import Artifact, Checkpoint, Context, Event, Metrics, Note, UsageError
-from quadrat.tensor.probes import gradient_norm, parameter_count
-from quadrat_studies.fluxem.answer import answer, answer_with, save_model
+from quadrat import Artifact, Context, Event, Metrics, UsageError
+from quadrat_studies.fluxem import oracle, units_oracle
+from quadrat_studies.fluxem.answer import answer
 from quadrat_studies.fluxem.config import Config
-from quadrat_studies.fluxem.data import TEST_SPLITS, build_data, read_split
+from quadrat_studies.fluxem.data import build_data, read_split, splits_to_test
 from quadrat_studies.fluxem.dataset_card import read_card
+from quadrat_studies.fluxem.gallery import error_gallery, evaluation_results, model_name
+from quadrat_studies.fluxem.ladders import ladder_problems, ladder_table
 from quadrat_studies.fluxem.metrics import prediction_rows, score
-from quadrat_studies.fluxem.model import Decoder, build, loss
-from quadrat_studies.fluxem.optimiser import AdamW, learning_rate
-from quadrat_studies.fluxem.oracle import oracle_answers
-from quadrat_studies.fluxem.tokens import Prompts, Targets, encode_prompts, encode_targets, operand_values
+from quadrat_studies.fluxem.model import build
+from quadrat_studies.fluxem.tokens import operand_values
+from quadrat_studies.fluxem.training import Pack, Rows, Samples, Told
+from quadrat_studies.fluxem.units_questions import is_about_units
 
-VALIDATION_CHUNK = 512
+MAY_DIFFER = {"training": {"learning_rate"}}
+"""What the members of a pack may have of their own, beside the seed."""
 
-__all__ = ["Config", "build_data", "evaluate", "train"]
+__all__ = ["Config", "build_data", "evaluate", "pack_key", "pack_tokens", "relative_cost", "train", "train_pack"]
 
 
 def train(config: Config, context: Context) -> Iterator[Event]:
-    """Train one arm and measure it on the three test splits. Resumes from ``context.state`` at any step."""
-    folder = _data_folder(context)
+    """Train one arm and measure it on the test splits. Resumes from ``context.state`` at any step."""
+    for row in train_pack([config], [context]):
+        yield from (event for event in row if event is not None)
+
+
+def train_pack(configs: Sequence[Config], contexts: Sequence[Context]) -> Told:
+    """Train runs with equal ``pack_key`` at once.
+
+    Raises:
+        UsageError: the runs do not fit together.
+    """
+    if len(configs) != len(contexts) or not configs:
+        raise UsageError(f"a pack needs a context for each config, but got {len(configs)} and {len(contexts)}.")
+    shapes = {pack_key(config) for config in configs}
+    if len(shapes) > 1 or len({(context.device, context.data) for context in contexts}) > 1:
+        raise UsageError(
+            "these runs cannot be packed: they differ in more than seed and learning rate.",
+            remedy="pack runs with equal pack_key.",
+        )
+    config, folder = configs[0], _data_folder(contexts[0])
     rows = read_split(folder, "train")
-    model = build(config.model, seed=context.seed, operands=operand_values(rows)).to(context.device)
-    run = Training(config, context, model=model, samples=Samples.of(rows, config, context.device))
-    yield Note("derived", run.derived())
-    yield from run.steps(validation=read_split(folder, "validation"))
-    yield Artifact("model.safetensors", partial(save_model, model=model))
-    for split in TEST_SPLITS:
-        yield from _measure(run.step, split, folder=folder, predict=partial(answer_with, model))
-    yield from _yardsticks(run.step, folder)
+    answers = [row["target_text"] for row in rows]
+    seeds = [context.seed for context in contexts]
+    network = build(config.model, seeds=seeds, operands=operand_values(rows), answers=answers).to(contexts[0].device)
+    pack = Pack(configs, contexts, network=network, samples=Samples.of(rows, config, contexts[0].device))
+    yield from pack.run(validation=read_split(folder, "validation"))
+    if any(pack.at_work):
+        yield from pack.tell_each(_examine(config, pack.step, folder=folder, members=len(configs), ask=pack.answers))
 
 
 def evaluate(config: Config, context: Context) -> Iterator[Event]:
-    """Measure a finished model again, on the splits of ``context.data`` (built under the overrides of ``config``).
+    """Measure a finished model again, on the splits of ``context.data`` and the ladders of ``config`` (both under the
+    overrides of ``config``).
 
     The network is the one in ``context.state``; ``config.model`` and ``config.training`` do not change it.
     """
     if context.state is None:
         raise UsageError("evaluate needs a trained model.", remedy="name a finished run.")
-    predict = partial(answer, context.state, device=context.device)
-    step = int(context.state["step"])
-    for split in TEST_SPLITS:
-        yield from _measure(step, split, folder=_data_folder(context), predict=predict)
-    yield from _yardsticks(step, _data_folder(context))
+    state = context.state
+    model = type(config.model).model_validate(state["model_config"])
+    seen = config.model_copy(update={"model": model})
+    folder, step = _data_folder(context), int(state["step"])
+    ask = lambda texts: [answer(state, texts, device=context.device)]  # noqa: E731
+    for stream in _examine(seen, step, folder=folder, members=1, ask=ask):
+        yield from stream
 
 
-@final
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """A split as tensors."""
-
-    prompts: Prompts
-    targets: Targets
-
-    @classmethod
-    def of(cls, rows: list[dict[str, Any]], config: Config, device: str) -> Samples:
-        """The rows of a split, made ready once."""
-        prompts = encode_prompts([row["text"] for row in rows], config.model)
-        targets = encode_targets([row["target_text"] for row in rows], config.model)
-        return cls(prompts.to(device), targets.to(device))
-
-    def __len__(self) -> int:
-        return len(self.targets.lengths)
-
-    def take(self, rows: torch.Tensor) -> tuple[Prompts, Targets]:
-        """A batch with no more columns than it needs."""
-        return self.prompts.take(rows), self.targets.take(rows)
+def pack_key(config: Config) -> str:
+    """What must be equal for runs to be trained in one pack, as text."""
+    return json.dumps(config.model_dump(mode="json", exclude=MAY_DIFFER), sort_keys=True)
 
 
-@final
-class Training:
-    """The optimiser's loop. Its position is ``step`` alone: epoch, batch and learning rate follow from it."""
-
-    def __init__(self, config: Config, context: Context, *, model: Decoder, samples: Samples) -> None:
-        self.config, self.recipe, self.context = config, config.training, context
-        self.model, self.samples = model, samples
-        self.optimiser = AdamW(model, weight_decay=self.recipe.weight_decay)
-        self.steps_per_epoch = math.ceil(len(samples) / self.recipe.batch_size)
-        self.total_steps = self.steps_per_epoch * self.recipe.epochs
-        self.step = 0
-        self.loss_sum = torch.zeros((), dtype=torch.float64, device=context.device)
-        if context.state is not None:
-            self._load(context.state)
-
-    def steps(self, *, validation: list[dict[str, Any]]) -> Iterator[Event]:
-        """Every remaining optimiser step, its measurements, and an offer to save after each."""
-        held_out = Samples.of(validation, self.config, self.context.device)
-        self.model.train()
-        while self.step < self.total_steps:
-            epoch, place = divmod(self.step, self.steps_per_epoch)
-            order = epoch_order(len(self.samples), seed=self.context.seed, epoch=epoch).to(self.context.device)
-            for chosen in order.split(self.recipe.batch_size)[place:]:
-                self.update(chosen)
-                if self.step % self.recipe.log_every == 0 or self.step == self.total_steps:
-                    yield Metrics(self.step, self._vital_signs())
-                done, rest = divmod(self.step, self.steps_per_epoch)
-                last = self.step == self.total_steps
-                if not rest and (done % self.recipe.validate_every == 0 or last):
-                    yield Metrics(self.step, self._validate(held_out, validation))
-                yield Checkpoint(self.step, self.state, epoch=done)
-
-    def derived(self) -> dict[str, Any]:
-        """Parameters that follow from config and data."""
-        return {
-            "parameter_count": parameter_count(self.model),
-            "number_path_parameters": sum(parameter.numel() for parameter in self.model.number_path),
-            "train_samples": len(self.samples),
-            "steps_per_epoch": self.steps_per_epoch,
-            "total_steps": self.total_steps,
-        }
-
-    def state(self) -> dict[str, Any]:
-        """All that the next step depends on, but for the global random state, which the instrument keeps."""
-        return {
-            "step": self.step,
-            "model_config": self.config.model.model_dump(mode="json"),
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state(),
-            "loss_sum": self.loss_sum,
-        }
-
-    def _load(self, state: Mapping[str, Any]) -> None:
-        self.step = int(state["step"])
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load(state["optimiser"])
-        self.loss_sum.copy_(state["loss_sum"])
-
-    def update(self, chosen: torch.Tensor) -> None:
-        self.model.zero_grad()
-        value = self._loss(*self.samples.take(chosen))
-        value.backward()
-        if self.recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_clip)
-        self.optimiser.update(learning_rate(self.step, self.total_steps, recipe=self.recipe))
-        self.loss_sum += value.detach()
-        self.step += 1
-
-    def _loss(self, prompts: Prompts, targets: Targets) -> torch.Tensor:
-        kind = torch.device(self.context.device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self.recipe.precision == "bfloat16"):
-            return loss(self.model, prompts, targets)
-
-    def _vital_signs(self) -> dict[str, float]:
-        steps = self.step % self.recipe.log_every or min(self.recipe.log_every, self.step)
-        values = {
-            "train/loss": self.loss_sum.item() / steps,
-            "train/learning_rate": learning_rate(self.step - 1, self.total_steps, recipe=self.recipe),
-            "grad/total_norm": gradient_norm(self.model.parameters()).item(),
-        }
-        if self.model.number_path:
-            values["grad/number_path_norm"] = gradient_norm(self.model.number_path).item()
-        self.loss_sum.zero_()
-        return values
-
-    def _validate(self, held_out: Samples, rows: list[dict[str, Any]]) -> dict[str, float]:
-        self.model.eval()
-        total = tokens = 0.0
-        with torch.inference_mode():
-            for chosen in torch.arange(len(held_out)).split(VALIDATION_CHUNK):
-                prompts, targets = held_out.take(chosen)
-                weight = int(targets.lengths.sum())
-                total += weight * self._loss(prompts, targets).item()
-                tokens += weight
-        self.model.train()
-        predictions = answer_with(self.model, [row["text"] for row in rows])
-        found = score(prediction_rows(rows, predictions), "validation")
-        return {"validation/loss": total / tokens, "validation/exact_match": found["validation/exact_match"]}
+def pack_tokens(config: Config) -> int:
+    """How many columns one run adds to a packed step, about."""
+    return config.training.batch_size * (3 * config.model.answer_columns + 1 if config.model.answer_columns > 1 else 11)
 
 
-def epoch_order(samples: int, *, seed: int, epoch: int) -> torch.Tensor:
-    """The order of one epoch, from seed and epoch alone, so that a resumed run needs no history."""
-    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**63)
-    return torch.randperm(samples, generator=generator)
+def relative_cost(config: Config) -> float:
+    """How long a run takes beside others: its columns through all its layers."""
+    epoch = -(-config.data.train_size // config.training.batch_size)
+    steps = config.training.steps or config.training.epochs * epoch
+    return float(steps * pack_tokens(config) * config.model.num_layers * config.model.hidden_dim**2)
 
 
-def _measure(step: int, split: str, *, folder: Path, predict: Any) -> Iterator[Event]:
-    rows = read_split(folder, split)
-    predictions = prediction_rows(rows, predict([row["text"] for row in rows]))
-    yield Artifact(f"predictions/{split}.jsonl", predictions)
-    yield Metrics(step, score(predictions, split))
+Ask = Callable[[Sequence[str]], list[list[str]]]
+"""Texts to each member's answers."""
+
+
+def _examine(config: Config, step: int, *, folder: Path, members: int, ask: Ask) -> list[Iterator[Event]]:
+    """Everything that is measured on trained models: one stream of events for each member, equally long."""
+    predictions: list[dict[str, list[dict[str, Any]]]] = [{} for _ in range(members)]
+    for split in splits_to_test(folder):
+        rows = read_split(folder, split)
+        for mine, answers in zip(predictions, ask([row["text"] for row in rows]), strict=True):
+            mine[split] = prediction_rows(rows, answers)
+    tables: list[dict[str, Rows]] = [{} for _ in range(members)]
+    for name, problems in ladder_problems(config).items():
+        for mine, answers in zip(tables, ask([problem.text for problem in problems]), strict=True):
+            mine[name] = ladder_table(problems, answers)
+    return [
+        _member(model_name(config.model), step, folder=folder, predictions=mine, tables=table)
+        for mine, table in zip(predictions, tables, strict=True)
+    ]
+
+
+def _member(
+    name: str,
+    step: int,
+    *,
+    folder: Path,
+    predictions: Mapping[str, list[dict[str, Any]]],
+    tables: Mapping[str, Rows],
+) -> Iterator[Event]:
+    for split, rows in predictions.items():
+        yield Artifact(f"predictions/{split}.jsonl", rows)
+        yield Metrics(step, score(rows, split))
+    yield Artifact("evaluation_results.json", evaluation_results(name, predictions))
+    yield Artifact("tables/errors.jsonl", error_gallery(predictions))
+    for ladder, table in tables.items():
+        yield Artifact(f"tables/{ladder}.jsonl", table)
+    yield from _yardsticks(step, folder)
 
 
 def _yardsticks(step: int, folder: Path) -> Iterator[Event]:
     """What needs no learning: the oracle (gold parse and algebra) and the trivial answers of the data card."""
     card = read_card(folder)
     values: dict[str, float] = {}
-    for split in TEST_SPLITS:
+    for split in splits_to_test(folder):
         rows = read_split(folder, split)
-        found = score(prediction_rows(rows, oracle_answers(rows)), split)
+        answers = (units_oracle if is_about_units(rows[0]) else oracle).oracle_answers(rows)
+        found = score(prediction_rows(rows, answers), split)
         values[f"oracle/{split}/exact_match"] = found[f"{split}/exact_match"]
         trivial = card["splits"][split]["trivial"]
         values |= {f"trivial/{split}/{name}": number for name, number in trivial.items()}

@@ -1,7 +1,8 @@
 """Scores as pure functions of prediction rows. Nothing here has seen a model.
 
 A prediction row is ``{"id", "text", "target", "prediction", "operations", "carries"}``; target and prediction
-are text. An answer that is not an integer counts as infinitely wrong; it is never dropped.
+are text. An answer that is not an integer counts as infinitely wrong; it is never dropped. Rows about units have other
+fields and other scores, those of ``units_metrics``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from quadrat_studies.fluxem import units_metrics
 from quadrat_studies.fluxem.problems import OPERATION_NAMES
+from quadrat_studies.fluxem.units_questions import is_about_units
 
 MOST_CARRIES = 3
 _INTEGER = re.compile(r"-?[0-9]+")
@@ -23,6 +26,8 @@ Row = Mapping[str, Any]
 
 def prediction_rows(rows: Sequence[Row], predictions: Sequence[str]) -> list[dict[str, Any]]:
     """The file that every score is computed from: split rows joined with what was answered."""
+    if rows and is_about_units(rows[0]):
+        return units_metrics.prediction_rows(rows, predictions)
     return [
         {
             "id": row["id"],
@@ -38,6 +43,8 @@ def prediction_rows(rows: Sequence[Row], predictions: Sequence[str]) -> list[dic
 
 def score(rows: Sequence[Row], prefix: str) -> dict[str, float]:
     """Every score of one split, named ``prefix/...``."""
+    if rows and is_about_units(rows[0]):
+        return units_metrics.score(rows, prefix)
     exact = np.array([row["prediction"] == row["target"] for row in rows], dtype=float)
     errors = np.array([relative_error(row["prediction"], row["target"]) for row in rows])
     values = {

@@ -1,173 +1,170 @@
 """One small decoder for every arm; read it from top to bottom.
 
-Shapes: B samples, P prompt columns ("=" in the last), A answer tokens, T = P + A - 1 columns in all, h width,
-H heads, S numbers in a prompt, F number features, D answer digits, V symbols of the alphabet.
+Shapes: R replicas (models of one shape, trained together), B samples, P prompt columns ("=" in the last), A answer
+tokens, T = P + A - 1 columns in all, h width, H heads, S numbers in a prompt, F coordinates of a number's code.
 
-    token_only   characters of the prompt -> embedding [B, P, h]
-    hybrid       the same, but a number is one column: its features [F] -> projector -> [h]
-    digits       the answer is read one character at a time, columns "=" .. last answer token -> [B, A, V]
-    number_head  sign and D digits are read at once from the column "=" -> [B, 2] and [B, D, 10]
+    representation   how a number becomes one or more columns of the stream (``representations.py``)
+    readout          how the answer is read: token after token from the columns "=" .. last answer token, or all at
+                     once from the column "=" (``readouts.py``)
 
-Positions count from "=": answers 0, 1, 2, .. from the front of the table, prompts -1, -2, .. from its end. So
-the units digit of the last operand and the first digit of the answer stand where they always stand, however
-long the numbers are. Only the columns whose output is read go through the last layer.
+Positions count from "=": answers 0, 1, 2, .. from the front of the table, prompts -1, -2, .. from its end. So the
+units digit of the last operand and the first digit of the answer stand where they always stand, however long the
+numbers are. ``abacus`` has no such positions; its digits know their place in their own number instead. Only the
+columns whose output is read go through the last layer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from quadrat import UsageError
+from quadrat.tensor import stack
 from quadrat_studies.fluxem.config import ModelConfig
-from quadrat_studies.fluxem.tokens import ALPHABET, NUM, PAD, Prompts, Targets, number_features
+from quadrat_studies.fluxem.layers import Affine, Dropout, Norm, Seeds, Table
+from quadrat_studies.fluxem.readouts import GENERATED, Head
+from quadrat_studies.fluxem.representations import (
+    ONE_COLUMN,
+    SHARED,
+    Entry,
+    abacus_places,
+    circle_start,
+    lane_of_tokens,
+    vocabulary,
+)
+from quadrat_studies.fluxem.tokens import NUM, PAD, Prompts, Targets
 
-FEATURES = {"linear": 1, "log": 4}
 EMBEDDING_SCALE = 0.1
-DIGITS, SIGNS = 10, 2
+LONGEST_NUMBER = 64
 
-Cache = list[tuple[torch.Tensor, torch.Tensor]]
-"""Keys and values ``[B, H, T, h / H]`` of each layer, for generating one token after the other."""
-
-
-@final
-class Standardise(nn.Module):
-    """Each feature to mean 0 and variance 1 on the training operands; a constant one becomes 0, not noise."""
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(features))
-        self.register_buffer("scale", torch.ones(features))
-
-    def fit(self, raw: torch.Tensor) -> None:
-        """Take mean and scale from ``raw`` ``[operands, F]``."""
-        deviation = raw.std(0, correction=0)
-        self.mean.copy_(raw.mean(0))
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
-
-    def forward(self, raw: torch.Tensor) -> torch.Tensor:
-        """``[..., F]`` -> ``[..., F]``."""
-        return (raw - self.mean) / self.scale
+Cache = list[tuple[Tensor, Tensor]]
+"""Keys and values ``[R B, H, T, h / H]`` of each layer, for generating one token after the other."""
 
 
 @final
 class Block(nn.Module):
     """Attention and a feed-forward layer, each on a normalised copy of the stream that it adds to."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, seeds: Seeds, *, name: str) -> None:
         super().__init__()
         h = config.hidden_dim
-        self.heads, self.dropout = config.num_heads, config.dropout
-        self.norm_1, self.norm_2 = nn.LayerNorm(h), nn.LayerNorm(h)
-        self.query, self.key_value, self.out = nn.Linear(h, h), nn.Linear(h, 2 * h), nn.Linear(h, h)
-        self.up, self.down = nn.Linear(h, 4 * h), nn.Linear(4 * h, h)
+        self.heads = config.num_heads
+        self.norm_1, self.norm_2 = Norm(len(seeds), h), Norm(len(seeds), h)
+        self.query = Affine(seeds, f"{name}.query", fan_in=h, fan_out=h)
+        self.key_value = Affine(seeds, f"{name}.key_value", fan_in=h, fan_out=2 * h)
+        self.out = Affine(seeds, f"{name}.out", fan_in=h, fan_out=h)
+        self.up = Affine(seeds, f"{name}.up", fan_in=h, fan_out=4 * h)
+        self.down = Affine(seeds, f"{name}.down", fan_in=4 * h, fan_out=h)
 
-    def forward(
-        self, x: torch.Tensor, mask: torch.Tensor, *, reads: int, cache: Cache | None = None, layer: int = 0
-    ) -> torch.Tensor:
-        """``[B, T, h]`` -> ``[B, reads, h]``: every column is seen, the last ``reads`` go on."""
+    def forward(self, x: Tensor, mask: Tensor, *, reads: int, drop: Dropout, kept: Kept | None = None) -> Tensor:
+        """``[R, B, T, h]`` -> ``[R, B, reads, h]``: every column is seen, the last ``reads`` go on."""
         seen = self.norm_1(x)
-        x = x[:, -reads:]
-        query = self._split(self.query(seen[:, -reads:]))
+        x = x[:, :, -reads:]
+        query = self._split(self.query(seen[:, :, -reads:]))
         key, value = (self._split(part) for part in self.key_value(seen).chunk(2, dim=-1))
-        if cache is not None:
-            if len(cache) > layer:
-                key, value = torch.cat([cache[layer][0], key], 2), torch.cat([cache[layer][1], value], 2)
-            cache[layer : layer + 1] = [(key, value)]
+        if kept is not None:
+            key, value = kept.join(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, :, -reads:])
-        x = x + self._drop(self.out(mixed.transpose(1, 2).flatten(2)))
-        return x + self._drop(self.down(F.relu(self.up(self.norm_2(x)), inplace=True)))
+        x = x + drop(self.out(mixed.transpose(1, 2).reshape(x.shape)))
+        return x + drop(self.down(F.relu(self.up(self.norm_2(x)), inplace=True)))
 
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, T, h] -> [B, H, T, h / H]
-
-    def _drop(self, x: torch.Tensor) -> torch.Tensor:
-        return F.dropout(x, self.dropout, self.training)
+    def _split(self, x: Tensor) -> Tensor:
+        return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [R, B, T, h] -> [R B, H, T, h / H]
 
 
 @final
-class Projector(nn.Module):
-    """From a number's features ``[..., F]`` to a vector of the stream ``[..., h]``.
+class Kept:
+    """One layer's place in a cache."""
 
-    A digit is a saw-tooth of the value, so the hidden units bend at points spread over two deviations of the
-    training range from the start.
-    """
+    def __init__(self, cache: Cache, layer: int) -> None:
+        self._cache, self._layer = cache, layer
 
-    def __init__(self, features: int, h: int) -> None:
-        super().__init__()
-        self.bend, self.out = nn.Linear(features, h // 2), nn.Linear(h // 2, h)
-        nn.init.normal_(self.bend.weight)
-        nn.init.uniform_(self.bend.bias, -2.0, 2.0)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """``[..., F]`` -> ``[..., h]``."""
-        return self.out(F.gelu(self.bend(features)))
-
-
-@final
-class NumberHead(nn.Module):
-    """Sign and every digit at once, ``[..., h]`` -> ``[..., 2 + 10 D]``. Each digit reads the stream through a gate of
-    its own and ten directions it shares with the others; a full table would cost 10 D h parameters."""
-
-    def __init__(self, h: int, digits: int) -> None:
-        super().__init__()
-        self.sign, self.digit = nn.Linear(h, SIGNS), nn.Linear(h, DIGITS)
-        self.gates = nn.Parameter(torch.randn(digits, h))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits: sign, then ten for the units, ten for the tens, .."""
-        return torch.cat([self.sign(x), self.digit(x[..., None, :] * self.gates).flatten(-2)], dim=-1)
+    def join(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of the columns so far and of the new ones."""
+        if len(self._cache) > self._layer:
+            before = self._cache[self._layer]
+            key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
+        self._cache[self._layer : self._layer + 1] = [(key, value)]
+        return key, value
 
 
 @final
 class Decoder(nn.Module):
-    """Prompt in, logits of the answer out. All arms are this module, built from their ``ModelConfig``."""
+    """Prompt in, choices of the answer out. All arms are this module, built from their ``ModelConfig``."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    lanes: Tensor
+
+    def __init__(self, config: ModelConfig, seeds: Seeds = (0,)) -> None:
         super().__init__()
         h = config.hidden_dim
-        self.config = config
-        self.embedding = nn.Embedding(len(ALPHABET), h)
-        self.position = nn.Embedding(config.max_seq_len, h)
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING_SCALE)
-        nn.init.normal_(self.position.weight, std=EMBEDDING_SCALE)
-        if config.representation == "hybrid":
-            features = sum(FEATURES[kind] for kind in config.number_features)
-            self.standardise = Standardise(features)
-            self.projector = Projector(features, h)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
-        self.norm = nn.LayerNorm(h)
-        digits = config.readout == "digits"
-        self.head = nn.Linear(h, len(ALPHABET)) if digits else NumberHead(h, config.answer_digits)
+        self.config, self.seeds = config, tuple(seeds)
+        self.generates = config.readout in GENERATED
+        self.embedding = Table(seeds, "embedding", rows=vocabulary(config), width=h, std=EMBEDDING_SCALE)
+        if config.representation == "abacus":
+            rows = config.abacus_offset + LONGEST_NUMBER
+            self.abacus = Table(seeds, "abacus", rows=rows, width=h, std=EMBEDDING_SCALE)
+        else:
+            self.position = Table(seeds, "position", rows=config.max_seq_len, width=h, std=EMBEDDING_SCALE)
+        if config.representation in ONE_COLUMN:
+            self.entry = Entry(config, seeds)
+        if config.representation == "residues":
+            circle_start(self.embedding.weight, config, seeds)
+            self.register_buffer("lanes", lane_of_tokens(config), persistent=False)
+        self.blocks = nn.ModuleList(Block(config, seeds, name=f"blocks.{i}") for i in range(config.num_layers))
+        self.norm = Norm(len(seeds), h)
+        self.head = Head(config, seeds)
 
-    def forward(self, prompts: Prompts, answer: torch.Tensor | None = None) -> torch.Tensor:
-        """Logits after "=" and after each token of ``answer`` ``[B, A - 1]``; of a number head, ``[B, 2 + 10 D]``."""
-        x = self.embed(prompts)
-        if answer is not None:
-            x = torch.cat([x, self.embedding(answer)], dim=1)
-        columns = prompts.tokens.shape[1]
-        x = x + self.position(self.rows(-columns + 1, x.shape[1] - columns + 1))
-        logits = self.run(x, visible(prompts.tokens, x.shape[1]), reads=x.shape[1] - columns + 1)
-        return logits[:, 0] if self.config.readout == "number_head" else logits
+    def forward(
+        self,
+        prompts: Prompts,
+        answer: Tensor | None = None,
+        *,
+        drop: Dropout | None = None,
+        offset: Tensor | None = None,
+    ) -> Tensor:
+        """What the head says after "=" and after each token of ``answer`` ``[R, B, A - 1]``.
 
-    def embed(self, prompts: Prompts) -> torch.Tensor:
-        """Vectors of the prompt, ``[B, P, h]``, positions not yet added."""
-        x = self.embedding(prompts.tokens)
-        if prompts.features is None:
-            return x
-        held = torch.arange(prompts.features.shape[1], device=x.device) < prompts.counts[:, None]  # [B, S]
-        vectors = self.projector(self.standardise(prompts.features[held]))  # [numbers of all prompts, h]
-        places = (prompts.tokens.flatten() == NUM).nonzero().squeeze(1)  # in the same order: row by row
-        return x.flatten(0, 1).index_copy(0, places, vectors.to(x.dtype)).view_as(x)
+        ``prompts`` have a leading replica axis. ``offset`` ``[R, B]`` is where ``abacus`` starts to count.
+        """
+        tokens = prompts.tokens if answer is None else torch.cat([prompts.tokens, answer], dim=2)
+        reads = tokens.shape[2] - prompts.tokens.shape[2] + self.config.answer_columns
+        return self.run(
+            self.vectors(prompts, tokens, offset=offset), self.mask(tokens, prompts), reads=reads, drop=drop
+        )
 
-    def rows(self, start: int, stop: int) -> torch.Tensor:
+    def vectors(self, prompts: Prompts, tokens: Tensor, *, offset: Tensor | None = None) -> Tensor:
+        """What enters the first layer, ``[R, B, T, h]``, for a prompt and what was written after it so far."""
+        x = self.embedding(tokens)
+        if prompts.features is not None:
+            held = torch.arange(prompts.features.shape[2], device=x.device) < prompts.counts[..., None]  # [R, B, S]
+            codes = prompts.features[held].view(x.shape[0], -1, prompts.features.shape[-1])
+            asked = F.pad(prompts.tokens == NUM, (0, tokens.shape[2] - prompts.tokens.shape[2]))  # in the prompt only
+            places = asked.flatten().nonzero().squeeze(1)  # in the same order: row by row
+            vectors = self.entry(codes).flatten(0, 1).to(x.dtype)
+            x = x.flatten(0, 2).index_add(0, places, vectors).view_as(x)
+        if self.config.representation == "residues":
+            steps = (self.lanes[tokens] <= 1).cumsum(-1)  # a number's lanes stand side by side, at one position
+            return x + self.position((steps - steps[..., -1:]) % self.config.max_seq_len)
+        if self.config.representation != "abacus":
+            columns = prompts.tokens.shape[2]
+            return x + self.position(self._rows(-columns + 1, tokens.shape[2] - columns + 1))[:, None]
+        places = abacus_places(tokens)
+        shifted = places + (0 if offset is None else offset[..., None])
+        return x + self.abacus(shifted.clamp(max=self.abacus.weight.shape[1] - 1)) * (places > 0)[..., None]
+
+    def mask(self, tokens: Tensor, prompts: Prompts) -> Tensor:
+        """Which column sees which, ``[R B, 1, T, T]``: with ``residues``, only its own lane and what all share."""
+        seen = visible(tokens, prompts)
+        if self.config.representation != "residues":
+            return seen
+        lanes = self.lanes[tokens].flatten(0, 1)
+        return seen & ((lanes[:, :, None] == lanes[:, None]) | (lanes[:, None] == SHARED))[:, None]
+
+    def _rows(self, start: int, stop: int) -> Tensor:
         """Rows of the position table for columns ``start .. stop`` counted from "="."""
         if stop - start > self.config.max_seq_len:
             raise UsageError(
@@ -178,55 +175,71 @@ class Decoder(nn.Module):
             )
         return torch.arange(start, stop, device=self.position.weight.device) % self.config.max_seq_len
 
-    def run(self, x: torch.Tensor, mask: torch.Tensor, *, reads: int, cache: Cache | None = None) -> torch.Tensor:
-        """The blocks and the head: ``[B, T, h]`` -> ``[B, reads, outputs]``."""
-        x = F.dropout(x, self.config.dropout, self.training)
+    def run(
+        self, x: Tensor, mask: Tensor, *, reads: int, drop: Dropout | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """The blocks and the head: ``[R, B, T, h]`` -> outputs of ``reads`` columns."""
+        drop = drop or Dropout(self.seeds, 0.0, step=0)
+        x = drop(x)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
-            x = block(x, mask, reads=reads if layer == last else x.shape[1], cache=cache, layer=layer)
+            kept = None if cache is None else Kept(cache, layer)
+            x = block(x, mask, reads=reads if layer == last else x.shape[2], drop=drop, kept=kept)
         return self.head(self.norm(x))
 
     @property
-    def number_path(self) -> list[nn.Parameter]:
-        """The parameters that only numbers pass through; none for characters."""
-        return list(self.projector.parameters()) if self.config.representation == "hybrid" else []
+    def number_path(self) -> list[str]:
+        """Names of the parameters that only numbers pass through; none for characters."""
+        return [name for name, _ in self.named_parameters() if name.startswith("entry.")]
+
+    def loss(self, prompts: Prompts, targets: Targets, *, drop: Dropout | None = None, step: int = -1) -> Tensor:
+        """Each replica's mean loss over the answer, ``[R]``; the prompt is not predicted.
+
+        ``step`` draws the offsets of ``abacus``; without it digits are counted from 1, as in answering.
+        """
+        written = targets.tokens[..., :-1] if self.generates else None
+        outputs = self(prompts, written, drop=drop, offset=self._offsets(prompts, step))
+        return self.head.losses(outputs, targets.tokens)
+
+    def _offsets(self, prompts: Prompts, step: int) -> Tensor | None:
+        if self.config.representation != "abacus" or step < 0:
+            return None
+        high, batch = self.config.abacus_offset, prompts.tokens.shape[1:2]
+        drawn = stack.drawn(
+            self.seeds, f"abacus/{step}", draw=lambda generator: torch.randint(high, batch, generator=generator)
+        )
+        return drawn.to(prompts.tokens.device)
 
 
-def visible(prompt: torch.Tensor, columns: int) -> torch.Tensor:
-    """Which column sees which, ``[B, 1, T, T]``: itself, and earlier ones that are not padding."""
-    causal = torch.ones(columns, columns, dtype=torch.bool, device=prompt.device).tril()
-    held = F.pad(prompt != PAD, (0, columns - prompt.shape[1]), value=True)
-    itself = torch.eye(columns, dtype=torch.bool, device=prompt.device)
+def visible(tokens: Tensor, prompts: Prompts) -> Tensor:
+    """Which column sees which, ``[R B, 1, T, T]``: itself, and earlier ones that are not padding on the left."""
+    columns, width = tokens.shape[2], prompts.tokens.shape[2]
+    causal = torch.ones(columns, columns, dtype=torch.bool, device=tokens.device).tril()
+    held = F.pad(prompts.tokens.flatten(0, 1) != PAD, (0, columns - width), value=True)
+    itself = torch.eye(columns, dtype=torch.bool, device=tokens.device)
     return ((causal & held[:, None, :]) | itself)[:, None]
 
 
-def loss(model: Decoder, prompts: Prompts, targets: Targets) -> torch.Tensor:
-    """Mean cross-entropy over the answer's tokens (or over sign and digits); the prompt is not predicted."""
-    if model.config.readout == "digits":
-        logits = model(prompts, targets.tokens[:, :-1])
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets.tokens.flatten(), ignore_index=PAD)
-    logits = model(prompts).float()
-    sign = F.cross_entropy(logits[:, :SIGNS], targets.tokens[:, 0])
-    digits = F.cross_entropy(
-        logits[:, SIGNS:].unflatten(1, (-1, DIGITS)).flatten(0, 1), targets.tokens[:, 1:].flatten()
-    )
-    return (sign + model.config.answer_digits * digits) / (1 + model.config.answer_digits)
-
-
-def build(config: ModelConfig, *, seed: int, operands: list[int]) -> Decoder:
-    """A fresh model: weights from ``seed`` alone (the global random state stays as it is), features scaled by
-    the training ``operands``."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Decoder(config)
-    if config.representation == "hybrid":
-        model.standardise.fit(number_features(operands, config.number_features))
+def build(config: ModelConfig, *, seeds: Seeds, operands: Sequence[Any], answers: Sequence[str]) -> Decoder:
+    """Fresh models: weights from the seeds alone, scales from the training ``operands`` and ``answers``."""
+    model = Decoder(config, seeds)
+    if config.representation in ONE_COLUMN:
+        model.entry.fit(operands, config)
+    model.head.fit(answers)
     return model
 
 
 def restore(state: Mapping[str, Any]) -> Decoder:
-    """The model of a checkpoint's ``{"model_config", "model"}``."""
-    with torch.random.fork_rng(devices=[]):
-        model = Decoder(ModelConfig.model_validate(state["model_config"]))
-    model.load_state_dict(state["model"])
+    """The model of a checkpoint's ``{"model_config", "model"}``, a stack of one.
+
+    Raises:
+        UsageError: the tensors are not those of such a model, as when an earlier version wrote them.
+    """
+    model = Decoder(ModelConfig.model_validate(state["model_config"]))
+    try:
+        stack.put_member(model.state_dict(), 0, values=state["model"])
+    except (KeyError, ValueError, RuntimeError) as other:
+        raise UsageError(
+            f"these weights do not fit the model they say they are of ({other}).", remedy="run that run again."
+        ) from other
     return model

@@ -1,7 +1,8 @@
 """From text to tensors and back: the alphabet, where numbers stand, and splits made ready once.
 
-A prompt is the problem's text and "="; spaces are dropped, since operators already separate numbers. Prompts
-are aligned on the right, so that "=" stands in the last column of every batch and answers start beside it.
+A prompt is the problem's text and "="; spaces are dropped, since operators already separate numbers (questions about
+units keep theirs). Prompts are aligned on the right, so that "=" stands in the last column of every batch and answers
+start beside it.
 """
 
 from __future__ import annotations
@@ -18,10 +19,24 @@ import torch
 from quadrat import UsageError
 from quadrat_studies.fluxem import algebra
 from quadrat_studies.fluxem.config import ModelConfig
+from quadrat_studies.fluxem.units import Quantity
+from quadrat_studies.fluxem.units_config import UNITS_FEATURES
+from quadrat_studies.fluxem.units_questions import is_about_units
+from quadrat_studies.fluxem.units_tokens import (
+    COLUMN,
+    LETTERS,
+    prompt_symbols,
+    quantities,
+    quantity_coordinates,
+    quantity_values,
+)
 
 PAD, EOS, NUM = 0, 1, 2
 ALPHABET = ("", "<eos>", "<num>", *"0123456789+-*/()=")
+UNITS_ALPHABET = (*ALPHABET, *LETTERS)
+"""What units need as well; it begins with the alphabet of arithmetic, so ids mean the same in both."""
 IDS: Mapping[str, int] = MappingProxyType({symbol: index for index, symbol in enumerate(ALPHABET) if index > NUM})
+UNITS_IDS: Mapping[str, int] = MappingProxyType({s: index for index, s in enumerate(UNITS_ALPHABET) if index > NUM})
 
 _NUMBER = re.compile(r"[0-9]+")
 Feature = str
@@ -30,6 +45,11 @@ Feature = str
 def find_numbers(text: str) -> list[tuple[int, int]]:
     """Character spans ``(start, end)`` of the operands of ``text``."""
     return [match.span() for match in _NUMBER.finditer(text)]
+
+
+def find_integers(text: str) -> list[int]:
+    """The operands of ``text``."""
+    return [int(text[start:end]) for start, end in find_numbers(text)]
 
 
 def prompt_tokens(text: str, *, hybrid: bool) -> list[int]:
@@ -47,16 +67,35 @@ def prompt_tokens(text: str, *, hybrid: bool) -> list[int]:
         ) from None
 
 
+def units_prompt_tokens(text: str, *, hybrid: bool) -> list[int]:
+    """Token ids of a question about units, "=" included; with ``hybrid`` each quantity's code is one ``NUM``.
+
+    Raises:
+        UsageError: the text holds a character the alphabet lacks; with ``hybrid``, it is no question about units.
+    """
+    try:
+        return [NUM if symbol == COLUMN else UNITS_IDS[symbol] for symbol in prompt_symbols(text, hybrid=hybrid)]
+    except KeyError as unknown:
+        raise UsageError(
+            f"the prompt {text!r} holds {unknown.args[0]!r}.", remedy=f"use {''.join(UNITS_ALPHABET[3:])!r}."
+        ) from None
+
+
+def alphabet_size(config: ModelConfig) -> int:
+    """How many characters prompts and answers are made of, the three special ones included."""
+    return len(UNITS_ALPHABET if config.alphabet == "units" else ALPHABET)
+
+
 def answer_tokens(answer: str, *, reverse: bool) -> list[int]:
     """Token ids of an answer, ``EOS`` included."""
-    return [IDS[symbol] for symbol in (answer[::-1] if reverse else answer)] + [EOS]
+    return [UNITS_IDS[symbol] for symbol in (answer[::-1] if reverse else answer)] + [EOS]
 
 
 def answer_text(tokens: Sequence[int], *, reverse: bool) -> str:
     """The text of generated tokens. One that never came to ``EOS`` ends in an ellipsis: it is no number."""
     ids = list(tokens)
     finished = EOS in ids
-    symbols = "".join(ALPHABET[token] for token in ids[: ids.index(EOS) if finished else None])
+    symbols = "".join(UNITS_ALPHABET[token] for token in ids[: ids.index(EOS) if finished else None])
     return (symbols[::-1] if reverse else symbols) + ("" if finished else "...")
 
 
@@ -82,8 +121,10 @@ def digits_text(classes: Sequence[int]) -> str:
     return str(-value if classes[0] else value)
 
 
-def number_features(values: Sequence[int], kinds: Sequence[Feature]) -> torch.Tensor:
-    """Raw code coordinates ``[len(values), F]`` in float64; the model standardises them."""
+def number_features(values: Sequence[Any], kinds: Sequence[Feature]) -> torch.Tensor:
+    """Raw code coordinates ``[len(values), F]`` in float64, of integers or of quantities. The model standardises."""
+    if UNITS_FEATURES.issuperset(kinds):
+        return torch.from_numpy(quantity_coordinates(values, kinds))
     numbers = np.array([float(value) for value in values])
     codes = {"linear": algebra.encode_linear, "log": algebra.encode_log}
     return torch.from_numpy(np.concatenate([codes[kind](numbers, "float64") for kind in kinds], axis=-1))
@@ -120,8 +161,9 @@ class Prompts:
 def encode_prompts(texts: Sequence[str], config: ModelConfig) -> Prompts:
     """All prompts at once."""
     hybrid = config.representation == "hybrid"
-    tokens = [prompt_tokens(text, hybrid=hybrid) for text in texts]
-    numbers = [[int(text[start:end]) for start, end in find_numbers(text)] if hybrid else [] for text in texts]
+    about_units = config.alphabet == "units"
+    tokens = [(units_prompt_tokens if about_units else prompt_tokens)(text, hybrid=hybrid) for text in texts]
+    numbers = [(quantities if about_units else find_integers)(text) if hybrid else [] for text in texts]
     width = max(map(len, tokens))
     counts = torch.tensor([len(row) for row in numbers])
     features = None
@@ -167,6 +209,8 @@ def encode_targets(answers: Sequence[str], config: ModelConfig) -> Targets:
     )
 
 
-def operand_values(rows: Sequence[Mapping[str, Any]]) -> list[int]:
-    """Every operand of a split, for the statistics that features are scaled with."""
+def operand_values(rows: Sequence[Mapping[str, Any]]) -> list[int] | list[Quantity]:
+    """Every operand of a split (of questions about units, every quantity), for the statistics of features."""
+    if rows and is_about_units(rows[0]):
+        return quantity_values(rows)
     return [span["value"] for row in rows for span in row["spans"]]

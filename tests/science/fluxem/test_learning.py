@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from quadrat_studies.fluxem.answer import answer, answer_with, decode, load_model_state
+from quadrat_studies.fluxem.answer import answer, answers_of, decode, load_model_state
+from quadrat_studies.fluxem.config import Config
 from quadrat_studies.fluxem.data import read_split
-from quadrat_studies.fluxem.model import build, loss, restore
-from quadrat_studies.fluxem.tokens import encode_prompts, encode_targets, operand_values
+from quadrat_studies.fluxem.model import build, restore
+from quadrat_studies.fluxem.tokens import encode_prompts, operand_values
+from quadrat_studies.fluxem.training import Samples
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,8 @@ def test_training_reaches_more_than_chance(trained, arm, least):
 def test_weights_drawn_anew_score_chance(trained, questions, arm):
     config = trained[arm].config.model
     values = operand_values(read_split(trained[arm].data, "train"))
-    for seed in range(3):
-        model = build(config, seed=seed, operands=values)
-        assert share(answer_with(model, questions[0]), questions[1]) <= 0.05
+    model = build(config, seeds=range(3), operands=values, answers=questions[1])
+    assert all(share(answers, questions[1]) <= 0.05 for answers in answers_of(model, questions[0]))
 
 
 @pytest.mark.parametrize("arm", ["token_only", "hybrid"])
@@ -52,9 +53,9 @@ def test_permuting_the_number_features_changes_nearly_every_answer(trained, ques
     model = restore(load_model_state(trained["hybrid"].weights))
     prompts = encode_prompts(questions[0], model.config)
     assert prompts.features is not None
-    before = decode(model, prompts)
+    (before,) = decode(model, prompts)
     # The same characters and operators; each prompt gets the numbers of the next one.
-    after = decode(model, replace(prompts, features=prompts.features.roll(1, dims=0)))
+    (after,) = decode(model, replace(prompts, features=prompts.features.roll(1, dims=0)))
     assert share(after, before) < 0.1
 
 
@@ -63,12 +64,14 @@ def test_gradient_reaches_the_numeric_path_from_the_first_step(trained, readout)
     run = trained["hybrid"]
     config = run.config.model.model_copy(update={"readout": readout})
     rows = read_split(run.data, "train")[:64]
-    model = build(config, seed=0, operands=operand_values(rows))
-    prompts = encode_prompts([row["text"] for row in rows], config)
-    loss(model, prompts, encode_targets([row["target_text"] for row in rows], config)).backward()
+    samples = Samples.of(rows, Config(model=config), "cpu")
+    answers = [row["target_text"] for row in rows]
+    model = build(config, seeds=[0], operands=operand_values(rows), answers=answers)
+    model.loss(*samples.take(torch.arange(64)[None])).sum().backward()
+    parameters = dict(model.named_parameters())
     path, body = (
-        torch.cat([p.grad.flatten() for p in parameters if p.grad is not None]).norm().item()
-        for parameters in (model.number_path, model.parameters())
+        torch.cat([parameters[name].grad.flatten() for name in names]).norm().item()
+        for names in (model.number_path, parameters)
     )
     assert path > 0.01 * body
 
@@ -78,7 +81,7 @@ def test_features_have_unit_variance_on_the_training_operands(trained):
     model = restore(load_model_state(run.weights))
     rows = read_split(run.data, "train")
     prompts = encode_prompts([row["text"] for row in rows], run.config.model)
-    features = model.standardise(prompts.features).flatten(0, 1)
+    features = model.entry.standardise(prompts.features[None]).flatten(0, 2)
     varied = prompts.features.flatten(0, 1).std(0) > 0
     torch.testing.assert_close(features.mean(0)[varied], torch.zeros(int(varied.sum())), atol=1e-3, rtol=0)
     torch.testing.assert_close(features.std(0)[varied], torch.ones(int(varied.sum())), atol=1e-3, rtol=0)
@@ -89,5 +92,5 @@ def test_one_number_tells_its_neighbour_apart(trained):
     # At the published scale 1 and 99 differed by 2e-5 of the projected norm.
     model = restore(load_model_state(trained["hybrid"].weights))
     prompts = encode_prompts(["17 + 18"], trained["hybrid"].config.model)
-    left, right = model.projector(model.standardise(prompts.features))[0]
+    left, right = model.entry(prompts.features)[0]
     assert (left - right).norm() > 0.01 * left.norm()

@@ -8,9 +8,9 @@ import sys
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from quadrat import Context, Metrics, Note
+from quadrat import Artifact, Context, Metrics, Note
 from quadrat.tensor import seeding
-from quadrat_studies.fluxem.config import Config
+from quadrat_studies.fluxem.config import Config, DataConfig
 from quadrat_studies.fluxem.data import build_data
 from quadrat_studies.fluxem.experiment import train
 
@@ -41,7 +41,11 @@ OTHER = {
     "model.answer_order": "plain",
     "model.answer_digits": 11,
     "model.number_features": ["log"],
+    "model.moduli": [5, 7, 8, 9, 11],
+    "model.circle_digits": 7,
+    "model.abacus_offset": 9,
     "training.epochs": 3,
+    "training.steps": 4,
     "training.batch_size": 8,
     "training.learning_rate": 1e-2,
     "training.schedule": "constant",
@@ -51,16 +55,29 @@ OTHER = {
     "training.precision": "bfloat16",
     "training.log_every": 3,
     "training.validate_every": 2,
+    "ladders.magnitude_digits": 2,
+    "ladders.operands": 3,
+    "ladders.carries": 2,
+    "ladders.cell_size": 2,
 }
-ARM = {"model.answer_digits": {"readout": "number_head"}, "model.number_features": {"representation": "hybrid"}}
+ARM = {
+    "model.answer_digits": {"model.readout": "number_head"},
+    "model.number_features": {"model.representation": "hybrid"},
+    "model.moduli": {"model.representation": "residues", "model.readout": "residues"},
+    "model.circle_digits": {"model.representation": "fone", "model.readout": "circles"},
+    "model.abacus_offset": {"model.representation": "abacus"},
+    "ladders.cell_size": {"ladders.operands": 2},
+}
+DECLARED_BY_THE_DATA = {"model.alphabet"}
+"""Keys that have one allowed value for each kind of data."""
 
 
 def config(key: str | None = None, value: object = None, arm: dict[str, str] | None = None) -> Config:
     tree = {section: dict(values) for section, values in TINY.items()}
-    tree["model"].update(arm or {})
-    if key is not None:
-        section, name = key.split(".")
-        tree[section][name] = value
+    changes = dict(arm or {}) | ({} if key is None else {key: value})
+    for path, changed in changes.items():
+        section, name = path.split(".")
+        tree.setdefault(section, {})[name] = changed
     return Config.model_validate(tree)
 
 
@@ -70,21 +87,22 @@ def measured(chosen: Config, folder) -> list[object]:
     seeding.apply(0)
     context = Context(seed=0, device="cpu", data=folder, scratch=folder)
     rows = {path.name: path.read_text() for path in sorted(folder.glob("*.jsonl"))}
-    events = [e for e in train(chosen, context) if isinstance(e, Metrics | Note)]
-    return [rows, *map(repr, events)]
+    events = list(train(chosen, context))
+    told = [repr(e) for e in events if isinstance(e, Metrics | Note)]
+    return [rows, *told, *(e.content for e in events if isinstance(e, Artifact) and not callable(e.content))]
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> set[str]:
     found: set[str] = set()
     for name, field in model.model_fields.items():
-        kind = field.annotation
+        kind = DataConfig if name == "data" else field.annotation
         nested = isinstance(kind, type) and issubclass(kind, BaseModel)
         found |= leaves(kind, f"{prefix}{name}.") if nested else {prefix + name}
     return found
 
 
 def test_the_table_names_every_key():
-    assert set(OTHER) == leaves(Config)
+    assert set(OTHER) == leaves(Config) - DECLARED_BY_THE_DATA
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +135,12 @@ def test_nothing_changes_by_itself(usual, tmp_path):
         ("data.operations", ["^"], "'\\+', '-', '\\*' or '/'"),
         ("model.num_heads", 5, "not a multiple"),
         ("model.number_features", ["log", "log"], "repeat"),
+        ("model.moduli", [6, 9], "coprime"),
+        ("model.representation", "chunks", "go in and out together"),
+        ("model.readout", "chunks", "go in and out together"),
+        ("model.representation", "residues", "leave as residues"),
+        ("training.steps", 0, "greater than or equal to 1"),
+        ("ladders.magnitude_digits", 16, "less than or equal to 15"),
         ("training.learning_rate", 0, "greater than 0"),
         ("training.epoch", 3, "Extra inputs"),
     ],
