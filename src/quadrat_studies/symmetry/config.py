@@ -140,8 +140,8 @@ class Config(_Frozen):
     prenorm: bool = True
     """Mamba: a root-mean-square norm before each block and before the head."""
     embedding_fan: Literal["vocabulary", "width"] = "width"
-    """What counts as the inputs of the embedding under ``gamma``; a position table follows suit with its rows. The paper
-    does not say; ``width`` came nearer to its diagram (experiments/, open_readings_duel)."""
+    """What counts as the inputs of the embedding under ``gamma``; a position table follows suit with its rows. The
+    paper does not say; ``width`` came nearer to its diagram (experiments/, open_readings_duel)."""
     conv_init: Literal["gamma_fan_in", "gamma_channels", "default_uniform"] = "gamma_fan_in"
     """The convolution: ``gamma`` on its width, ``gamma`` on its channels, or torch's uniform default."""
     ones_conv_bias: Literal["frozen", "trained"] = "frozen"
