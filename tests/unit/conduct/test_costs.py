@@ -41,10 +41,16 @@ def test_no_pace_without_a_length_or_a_step(study, missing):
         ("on", None, True),
         ("on", 0.0, True),
         ("auto", None, False),
-        ("auto", PAYS_AFTER / 2, False),
-        ("auto", PAYS_AFTER, True),
+        ("auto", PAYS_AFTER, False),
+        ("auto", PAYS_AFTER + 1, True),
     ],
 )
 def test_auto_compiles_what_takes_long_enough(study, asked, at, wanted):
     found = study(f"compile={asked}")
-    assert compiles(found, found.runs[:2], at=at) is wanted
+    assert compiles(found, found.runs[:1], at=at) is wanted
+
+
+@pytest.mark.parametrize(("gpus", "wanted"), [(0, False), (1, True)])
+def test_auto_compiles_packs_on_a_gpu_only(study, gpus, wanted):
+    found = study("compile=auto", f"resources.gpus={gpus}")
+    assert compiles(found, found.runs[:2], at=PAYS_AFTER) is wanted
