@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from quadrat.core.events import Artifact, Checkpoint, Event, Metrics, Note
     from quadrat.core.verdicts import Diagnosis, Outcome, Status, Verdict
+    from quadrat.run.imperative import start_run
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _HOMES = {
     "Outcome": "quadrat.core.verdicts",
     "Status": "quadrat.core.verdicts",
     "Verdict": "quadrat.core.verdicts",
+    "start_run": "quadrat.run.imperative",
 }
 
 __all__ = [
@@ -62,6 +64,7 @@ __all__ = [
     "StudyError",
     "UsageError",
     "Verdict",
+    "start_run",
 ]
 
 

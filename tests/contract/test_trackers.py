@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +89,51 @@ class TestWandb(TrackerCases):
         return found
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "wandb"])
+@pytest.mark.filterwarnings("ignore")  # the package and its database library warn each other
+class TestMlflow(TrackerCases):
+    @pytest.fixture(autouse=True)
+    def _installed(self, monkeypatch):
+        pytest.importorskip("mlflow", reason="the package mlflow is not installed")
+        pytest.importorskip("sqlalchemy", reason="the package sqlalchemy is not installed")
+        for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            monkeypatch.delenv(name, raising=False)
+
+    @pytest.fixture(autouse=True, scope="class")
+    def _empty(self, request, tmp_path_factory):
+        """An empty database, made once: MLflow takes seconds over the tables of each new one."""
+        pytest.importorskip("mlflow", reason="the package mlflow is not installed")
+        from mlflow.tracking import MlflowClient
+
+        request.cls.empty = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        MlflowClient(tracking_uri=f"sqlite:///{request.cls.empty}").search_experiments()
+
+    def make(self, home: Path) -> Tracker:
+        from quadrat.sinks.mlflow import MlflowTracker
+
+        home.mkdir(exist_ok=True)
+        if not (home / "mlflow.db").exists():
+            shutil.copy(self.empty, home)
+        return MlflowTracker(home)
+
+    def read(self, home: Path, run: RunFacts) -> Read:
+        from mlflow.tracking import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{home}/mlflow.db")
+        experiment = client.get_experiment_by_name(run.study)
+        (theirs,) = client.search_runs([experiment.experiment_id], f"tags.`quadrat.token` = '{run.token}'")
+        names = {key: theirs.data.tags.get(f"quadrat.name.{key}", key) for key in theirs.data.metrics}
+        largest = sys.float_info.max  # what MLflow keeps in place of infinity
+        odd = {largest: math.inf, -largest: -math.inf}
+        return {
+            name: [(row.step, odd.get(row.value, row.value)) for row in _history(client, theirs, key)]
+            for key, name in names.items()
+        }
+
+
+def _history(client: Any, run: Any, key: str) -> list[Any]:
+    return sorted(client.get_metric_history(run.info.run_id, key), key=lambda row: row.step)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])
 def test_they_are_found_under_the_names_a_study_file_uses(name):
     assert issubclass(load("sinks", name), Tracker)

@@ -11,8 +11,11 @@ from typing import Final, final
 from quadrat.analyze.declaration import Declaration, Declared
 from quadrat.analyze.rows import Row
 from quadrat.analyze.run_watch import RunWatch, Working
+from quadrat.analyze.staging import Way
 from quadrat.analyze.table import Coverage, StudyTable, read_declaration
+from quadrat.core.errors import StoreError
 from quadrat.core.verdicts import Status
+from quadrat.journal.atomic import read_json
 from quadrat.journal.layout import RunFolder, StudyFolder
 from quadrat.journal.lock import conductor_of
 from quadrat.journal.process import ProcessId
@@ -80,7 +83,8 @@ class LiveStudy:
         """How the study stands now. Never raises for what it finds in its folder."""
         declaration = self._read_declaration()
         standing = self._standing(declaration)
-        rows = tuple(Row(declared=declared, status=status) for declared, status in standing)
+        barred = self._barred() if declaration.gates() else frozenset[tuple[str, str]]()
+        rows = tuple(Row(declared=declared, status=_unless(declared, status, barred)) for declared, status in standing)
         table = StudyTable(self._folder.name, self._folder.root, declaration, rows)
         running = tuple(self._watches[row.declared.place].working() for row in rows if row.status is Status.RUNNING)
         conductor, since = self._conductor(bool(running))
@@ -104,6 +108,15 @@ class LiveStudy:
             self._declared_at, self._declaration = stamp, read_declaration(self._folder.lock_json, damage=[])
             self._watches.clear()
         return self._declaration
+
+    def _barred(self) -> frozenset[tuple[str, str]]:
+        """Stage and point of the runs that a gate keeps from starting, as the conductor noted them last."""
+        try:
+            noted = read_json(self._folder.gates_json)
+            rows = [row for row in noted["gates"] if row["way"] == Way.SKIPPED]
+            return frozenset((str(row["stage"]), str(row["condition"])) for row in rows)
+        except (StoreError, KeyError, TypeError):
+            return frozenset()
 
     def _standing(self, declaration: Declaration) -> list[tuple[Declared, Status]]:
         """Every declared run with its status; without a declaration, every run that lies there."""
@@ -168,6 +181,11 @@ def forecast(running: Sequence[Working], *, waiting: int, durations: Sequence[fl
     typical = fmean(durations or whole)
     rests = [max(0.0, typical - (run.seconds or 0.0)) if run.rest is None else run.rest for run in running]
     return max(*rests, (waiting * typical + sum(rests)) / len(running))
+
+
+def _unless(declared: Declared, status: Status, barred: frozenset[tuple[str, str]]) -> Status:
+    is_barred = status is Status.PENDING and (str(declared.stage), declared.condition.label) in barred
+    return Status.SKIPPED if is_barred else status
 
 
 def _undeclared(place: str) -> Declared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, final
 from quadrat.analyze.declaration import Condition, Declared
 from quadrat.core.errors import QuadratError
 from quadrat.core.verdicts import Status
+from quadrat.journal.plain import unspell
 from quadrat.journal.reader import RunView, Series
 
 _Answer = TypeVar("_Answer")
@@ -24,11 +26,16 @@ last is shown but never averaged."""
 @final
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One declared run. ``view`` is None when nothing of it lies on disk (or only committed evidence does)."""
+    """One declared run. ``view`` is None when nothing of it lies on disk (or only committed evidence does).
+
+    ``barred`` says why a gate keeps it from starting, where one does.
+    """
 
     declared: Declared
     status: Status
     final: Mapping[str, float] = field(default_factory=dict[str, float])
+    best: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    barred: str | None = None
     diagnosis: Mapping[str, Any] | None = None
     error: Mapping[str, Any] | None = None
     gates: tuple[Mapping[str, Any], ...] = ()
@@ -141,14 +148,15 @@ def read_row(declared: Declared, view: RunView | None, *, status: Status | None 
         return Row(declared=declared, status=status or Status.PENDING)
     problems: list[str] = []
     verdict = _ask(view.verdict, None, problems=problems) or {}
-    final = _ask(view.final, _NO_DATA, problems=problems)
+    sums = _ask(view.summary, _NO_DATA, problems=problems)
     attempts = _ask(view.attempts, (), problems=problems)
     events = _ask(view.events, (), problems=problems)
     progress = _ask(view.progress, None, problems=problems)
     return Row(
         declared=declared,
         status=status or _ask(view.status, Status.LOST, problems=problems),
-        final={name: float(value) for name, value in final.items()},
+        final=_numbers(sums.get("final")),
+        best=_mapping(sums.get("best")) or {},
         diagnosis=_mapping(verdict.get("diagnosis")),
         error=_ask(view.error, None, problems=problems),
         gates=tuple(gate for gate in verdict.get("gates") or () if isinstance(gate, Mapping)),
@@ -158,6 +166,15 @@ def read_row(declared: Declared, view: RunView | None, *, status: Status | None 
         unread=tuple(dict.fromkeys(problems)),
         view=view,
     )
+
+
+def _numbers(values: Any) -> dict[str, float]:
+    """The values that are numbers, the spelt ones (``"NaN"``) as such."""
+    found: dict[str, float] = {}
+    for name, value in (_mapping(values) or {}).items():
+        with contextlib.suppress(ValueError):
+            found[name] = unspell(value)
+    return found
 
 
 def _mapping(value: Any) -> Mapping[str, Any] | None:

@@ -13,8 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+from quadrat.analyze.board import Line, board, skipping, standings
 from quadrat.analyze.declaration import Condition, Declaration, Declared, is_reference
 from quadrat.analyze.rows import Row, read_row
+from quadrat.analyze.staging import Standing
 from quadrat.analyze.stats import Estimate, Paired, holm, paired, t_interval
 from quadrat.core.errors import QuadratError, StoreError
 from quadrat.core.verdicts import Status
@@ -98,6 +100,14 @@ class StudyTable:
         for row in self.rows:
             groups.setdefault(row.condition, []).append(row)
         return {condition: tuple(rows) for condition, rows in groups.items()}
+
+    def board(self) -> tuple[Line, ...]:
+        """What is known about each arm or point; empty for a study without gates."""
+        return board(self.declaration, self.rows)
+
+    def standings(self) -> tuple[Standing, ...]:
+        """How every point stands in every stage; empty for a study without stages."""
+        return tuple(standings(self.declaration, self.rows).values())
 
     def stages(self) -> tuple[str | None, ...]:
         """The stages that have declared runs, in declared order; ``(None,)`` for a study without stages."""
@@ -210,11 +220,12 @@ def load_study_table(folder: StudyFolder) -> StudyTable:
     present = {run.path.relative_to(folder.path).as_posix(): RunView(run) for run in folder.runs()}
     declared = declaration.runs() or tuple(_found(place, view) for place, view in present.items())
     named = {item.place for item in declared}
+    rows = tuple(read_row(item, present.get(item.place)) for item in declared)
     return StudyTable(
         study=folder.path.name,
         root=folder.path.parent.parent,
         declaration=declaration,
-        rows=tuple(read_row(item, present.get(item.place)) for item in declared),
+        rows=skipping(rows, standings(declaration, rows)),
         undeclared=tuple(place for place in present if place not in named),
         damage=tuple(damage),
     )

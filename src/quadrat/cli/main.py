@@ -13,6 +13,7 @@ from quadrat import __version__
 from quadrat.core.errors import QuadratError
 
 VERBS: Final = {
+    "init": "Write a small study of one's own.",
     "check": "Validate a study file and say what it would run.",
     "plan": "List the runs still to do, or their commands.",
     "run": "Run what is missing or failed of a study.",
@@ -20,10 +21,17 @@ VERBS: Final = {
     "ls": "List studies, or the runs of one.",
     "show": "Show one run: config, verdict, error, metrics.",
     "diff": "Show what two runs differ in.",
+    "check-health": "Hold a run against health rules again.",
     "top": "Watch a running study in the terminal.",
     "report": "Write the study's page.",
     "record": "Draft, fill and check the experiment record.",
+    "evaluate": "Measure a finished model again.",
     "verify": "Hash everything again and name what differs.",
+    "rerun": "Make a run again and say how alike the two are.",
+    "sync": "Send to trackers what has not arrived.",
+    "export": "Put a study into one file.",
+    "import": "Take in a study from such a file.",
+    "gc": "List or remove what is of no further use.",
     "doctor": "Prove that checkpoints load; say what this machine has.",
 }
 """Every verb with its help line, kept here so that ``--help`` imports none of them."""
@@ -41,7 +49,8 @@ class Verbs(click.Group):
         """Import one verb."""
         if cmd_name not in VERBS:
             return None
-        return import_module(f"quadrat.cli.{cmd_name}").command
+        module = "import_" if cmd_name == "import" else cmd_name.replace("-", "_")
+        return import_module(f"quadrat.cli.{module}").command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""

@@ -18,17 +18,19 @@ from quadrat.cli.targets import print_json, root_of
 @click.pass_context
 def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], commands: bool, as_json: bool) -> None:
     """List the runs of STUDY that are still to do."""
-    from quadrat.conduct.conductor import prepare, startable, survey
+    from quadrat.conduct.conductor import prepare
     from quadrat.conduct.jobs import Launch
     from quadrat.conduct.packing import pack
     from quadrat.conduct.placing import slots_for
+    from quadrat.conduct.surveying import survey
     from quadrat.study.load import load_study
 
     root = root_of(ctx)
     loaded = load_study(study, overrides=overrides, root=root)
     launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]))
-    plan = survey(launch)
-    packing = pack(loaded, startable(loaded, plan), slots=slots_for(loaded, None))
+    seen = survey(launch)
+    plan = seen.plan
+    packing = pack(loaded, seen.startable, slots=slots_for(loaded, None))
     if commands:
         for task in prepare(launch, slots=slots_for(loaded, None)):
             click.echo(shlex.join(task.job.command))

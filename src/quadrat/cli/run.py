@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(min=1), help="How many jobs at once; default: cores over threads.")
 @click.option("--allow-drift", is_flag=True, help="Resume although code or data changed; the change is recorded.")
 @click.option("--canary/--no-canary", default=True, help="Before a sweep, try its first run for a few seconds.")
+@click.option("--override-gate", multiple=True, metavar="STAGE[:ARM]", help="Let it through a gate; needs --because.")
+@click.option("--because", metavar="REASON", help="Why a gate is overridden; kept in the lock, shown in the record.")
 @click.option("--detach", is_flag=True, help="Go on in the background, also when the terminal is closed.")
 @click.pass_context
 def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], detach: bool, **how: Any) -> int:
@@ -41,20 +43,31 @@ def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], detac
 
 
 def _conduct(
-    loaded: Study, root: Path, *, launcher: str | None, workers: int | None, allow_drift: bool, canary: bool
+    loaded: Study,
+    root: Path,
+    *,
+    launcher: str | None,
+    workers: int | None,
+    override_gate: tuple[str, ...],
+    because: str | None,
+    **how: bool,
 ) -> int:
     from quadrat.conduct.conductor import conduct
     from quadrat.conduct.jobs import Launch
+    from quadrat.conduct.overriding import read_overrides
     from quadrat.conduct.placing import is_inline, open_launcher
     from quadrat.sinks.console import ConsoleSink
 
-    launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]), allow_drift=allow_drift, canary=canary)
+    overrides = read_overrides(override_gate, because)
+    launch = Launch(loaded, root, ("quadrat", *sys.argv[1:]), **how)
     placed = open_launcher(loaded, name=launcher, workers=workers)
     # Inline jobs print to the same terminal: plain lines do not fight with their output.
     sink = ConsoleSink(force_terminal=False if is_inline(loaded, launcher) else None)
-    outcome = conduct(launch, launcher=placed, sink=sink)
+    outcome = conduct(launch, launcher=placed, sink=sink, overrides=overrides)
     if outcome.started == 0 and outcome.signal is None:
         click.echo(f"{loaded.name}: nothing to do. {outcome.plan.account()}", err=True)
+    if outcome.unmet and outcome.signal is None:
+        click.echo(f"{loaded.name}: gate not met: {', '.join(outcome.unmet)}.", err=True)
     return outcome.exit_code
 
 

@@ -6,47 +6,51 @@ import signal
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any, Final, final
 
-from quadrat.conduct import declare, preflight
+from quadrat.conduct import preflight
 from quadrat.conduct.costs import pace
 from quadrat.conduct.forecast import SWEEP, forecast, try_one
+from quadrat.conduct.gates import View, by_queue, news, write_gates
 from quadrat.conduct.jobs import Launch, Task, capture_once, write_tasks
 from quadrat.conduct.mirroring import mirrored
+from quadrat.conduct.overriding import Override
 from quadrat.conduct.packing import Packing, pack
 from quadrat.conduct.progress import Tally, snapshot
+from quadrat.conduct.surveying import Survey, statuses_of, survey, with_retries
 from quadrat.core.spec import RunSpec
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import write_json
+from quadrat.journal.atomic import read_json, write_json
 from quadrat.journal.layout import StudyFolder
 from quadrat.journal.lock import study_lock
 from quadrat.journal.reader import RunView
 from quadrat.launchers.base import Handle, Launcher
 from quadrat.sinks.base import Sink
-from quadrat.study.load import Study
 from quadrat.study.plan import Plan, make_plan
 
 POLL_SECONDS: Final = 0.25
 SHOW_SECONDS: Final = 0.5
 PREEMPTED_CODE: Final = 75
 TOO_LARGE: Final = 76
+NOTHING: Final = View({}, (), frozenset(), {})
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a call of ``conduct`` ended. ``signal`` is the one that stopped it, if any."""
+    """How a call of ``conduct`` ended. ``signal`` is the one that stopped it, if any; ``unmet`` names missed gates."""
 
     plan: Plan
     statuses: dict[str, Status]
     started: int
     signal: int | None = None
+    unmet: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """The documented exit code: 130 / 143 when stopped, 1 with failures, 4 with runs stopped by a rule."""
+        """The documented code: 130 / 143 when stopped, 1 with failures, 3 for a gate, 4 for a run a rule stopped."""
         if self.signal is not None:
             return 128 + self.signal
         found = set(self.statuses.values())
@@ -54,6 +58,8 @@ class Outcome:
             return 1
         if Status.PREEMPTED in found:
             return PREEMPTED_CODE
+        if self.unmet:
+            return 3
         return 4 if Status.STOPPED in found else 0
 
 
@@ -83,82 +89,96 @@ class _Stage:
 
     launch: Launch
     folder: StudyFolder
+    seen: Survey
+    view: View
     statuses: dict[str, Status]
     waiting: list[Task]
+    given: set[str]
     running: list[_Running] = field(default_factory=list[_Running])
-    durations: list[float] = field(default_factory=list[float])
+    paces: list[float] = field(default_factory=list[float])
     began: float = field(default_factory=time.monotonic)
     started: int = 0
-
-
-def statuses_of(study: Study, folder: StudyFolder) -> dict[str, Status]:
-    """The status of every declared run, from the journal."""
-    return {spec.path: RunView(folder.run_folder(spec)).status() for spec in study.runs}
-
-
-def survey(launch: Launch) -> Plan:
-    """What is declared, what is done and what is still to do, with nothing written."""
-    folder = StudyFolder(launch.root, launch.study.name)
-    return make_plan(launch.study.runs, statuses_of(launch.study, folder))
-
-
-def startable(study: Study, plan: Plan) -> tuple[RunSpec, ...]:
-    """What of the plan may start: stages that need another wait until its gate is judged."""
-    waiting = {stage.name for stage in study.file.stages if stage.needs}
-    return tuple(spec for spec in plan.todo if spec.stage not in waiting)
 
 
 def prepare(launch: Launch, *, slots: int = 1) -> list[Task]:
     """Write the jobs still to do, for a person or a script to start one by one; return them."""
     folder = StudyFolder(launch.root, launch.study.name)
-    new = declare.amended(declare.read(folder.lock_json), declare.declaration(launch.study))
+    survey(launch)
     preflight.writable(folder)
     with study_lock(folder):
-        todo = startable(launch.study, survey(launch))
-        write_json(folder.lock_json, new)
-        return _write(launch, folder, pack(launch.study, todo, slots=slots))
+        seen = survey(launch)
+        write_json(folder.lock_json, seen.lock)
+        return _write(launch, folder, _in_turn(launch, seen.startable, slots=slots))
 
 
-def conduct(launch: Launch, *, launcher: Launcher, sink: Sink) -> Outcome:
+def conduct(launch: Launch, *, launcher: Launcher, sink: Sink, overrides: Sequence[Override] = ()) -> Outcome:
     """Run what is still to do. Safe to kill at any moment and to call again.
 
+    Args:
+        launch: the study and where it runs.
+        launcher: what starts the jobs.
+        sink: who is told.
+        overrides: gates that a person lets points through.
+
     Raises:
-        UsageError: another conductor works on this study, or a run of the same name means something else.
+        UsageError: another conductor works on this study, a run of the same name means something else, or an override
+            names what the study does not have.
         StoreError: the folder cannot be written or has no room.
     """
-    study = launch.study
-    folder = StudyFolder(launch.root, study.name)
-    new = declare.amended(declare.read(folder.lock_json), declare.declaration(study))
-    plan = make_plan(study.runs, statuses_of(study, folder))
-    if not startable(study, plan) and not plan.running and declare.read(folder.lock_json) == new:
-        return Outcome(plan, statuses_of(study, folder), started=0)
+    folder = StudyFolder(launch.root, launch.study.name)
+    seen = survey(launch, overrides=overrides)
+    if seen.is_settled:
+        return _outcome(seen, started=0)
     preflight.writable(folder)
     with study_lock(folder), _signals() as asked:
         # Once more under the lock: a conductor that has just left may have finished the rest.
-        statuses = statuses_of(study, folder)
-        plan = make_plan(study.runs, statuses)
-        todo = startable(study, plan)
+        seen = survey(launch, overrides=overrides)
+        todo = seen.startable
         preflight.rules_can_fire(launch)
-        preflight.same_code(launch, folder, todo=todo)
-        write_json(folder.lock_json, new)
-        packing = pack(study, todo, slots=launcher.slots)
-        stage = _Stage(launch, folder, statuses, _write(launch, folder, packing))
-        sink = mirrored(sink, study, folder=folder)
-        sink.start(study.name, len(study.runs))
-        for remark in (*preflight.remarks(study), *packing.remarks):
+        preflight.same_code(launch, folder, todo=seen.plan.todo)
+        write_json(folder.lock_json, seen.lock)
+        write_gates(folder, seen.view)
+        packing = _in_turn(launch, todo, slots=launcher.slots)
+        tasks = _write(launch, folder, packing)
+        stage = _Stage(launch, folder, seen, seen.view, dict(seen.plan.statuses), tasks, given={s.path for s in todo})
+        sink = mirrored(sink, launch.study, folder=folder)
+        sink.start(launch.study.name, seen.plan.total)
+        for remark in (*preflight.remarks(launch.study), *packing.remarks, *news(NOTHING, seen.view)):
             sink.message(remark)
         try:
             _look_ahead(stage, todo, launcher=launcher, sink=sink, asked=asked)
             _play(stage, launcher, sink, asked)
         finally:
             launcher.close()
-            sink.close(make_plan(study.runs, statuses_of(study, folder)).account())
-    return Outcome(plan, statuses_of(study, folder), started=stage.started, signal=asked.first)
+            sink.close(_after(seen).plan.account())
+    return _outcome(_after(seen), started=stage.started, signal=asked.first)
+
+
+def _after(seen: Survey) -> Survey:
+    """The same study now."""
+    told = statuses_of(seen.stages)
+    view = seen.stages.look(told)
+    return replace(seen, told=told, view=view, plan=make_plan(view.runs, view.statuses(told)))
+
+
+def _outcome(seen: Survey, *, started: int, signal: int | None = None) -> Outcome:
+    unmet = tuple(f"{missed.track.name} [{missed.label}]" for missed in seen.view.unmet)
+    return Outcome(seen.plan, dict(seen.plan.statuses), started=started, signal=signal, unmet=unmet)
+
+
+def _in_turn(launch: Launch, todo: Sequence[RunSpec], *, slots: int) -> Packing:
+    """The runs packed into jobs, those of queued arms first."""
+    alone = launch.study.resources.processes > 1
+    packing = Packing([(spec,) for spec in todo], ()) if alone else pack(launch.study, todo, slots=slots)
+    turn = by_queue(launch.study)
+    return replace(packing, batches=sorted(packing.batches, key=lambda batch: min(map(turn, batch))))
 
 
 def _look_ahead(stage: _Stage, todo: Sequence[RunSpec], *, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
     """Before a sweep: one run alone, and the forecast for all of them."""
     study = stage.launch.study
+    if study.resources.processes > 1:
+        return  # the canary sings alone
     if not stage.launch.canary or not todo or (len(todo) < SWEEP and study.file.compile != "auto"):
         return
     song = try_one(stage.launch, stage.folder, spec=todo[0], launcher=launcher, go_on=lambda: asked.first is None)
@@ -198,7 +218,8 @@ def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
             task = stage.waiting.pop(0)
             stage.started += len(task.specs)
             stage.running.append(_Running(task, launcher.submit(task.job), time.monotonic()))
-        _reap(stage, sink, asked)
+        if _reap(stage, sink, asked) and asked.first is None:
+            _go_on(stage, launcher, sink)
         if not shown or time.monotonic() - last_shown > SHOW_SECONDS:
             shown, last_shown = True, time.monotonic()
             _show(stage, launcher, sink)
@@ -207,7 +228,37 @@ def _play(stage: _Stage, launcher: Launcher, sink: Sink, asked: _Asked) -> None:
     _show(stage, launcher, sink)
 
 
-def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> None:
+def _go_on(stage: _Stage, launcher: Launcher, sink: Sink) -> None:
+    """Judge the gates whose runs have all ended, and make ready what they let through."""
+    if not stage.view.standings:
+        return
+    ahead = {path for task in (*stage.waiting, *(r.task for r in stage.running)) for path in _paths(task)}
+    view = stage.seen.stages.look(stage.statuses, todo=ahead)
+    stage.statuses = view.statuses(stage.statuses)
+    fresh = [spec for spec in view.runs if spec.path in view.open and spec.path not in stage.given | ahead]
+    fresh = [spec for spec in fresh if not stage.statuses[spec.path].is_final]
+    lines = news(stage.view, view)
+    stage.view = view
+    if not fresh and not lines:
+        return
+    lock = with_retries(read_json(stage.folder.lock_json), view)
+    write_json(stage.folder.lock_json, lock)
+    write_gates(stage.folder, view)
+    for line in lines:
+        sink.message(line)
+    stage.given |= {spec.path for spec in fresh}
+    packing = _in_turn(stage.launch, fresh, slots=launcher.slots)
+    stage.waiting += write_tasks(stage.launch, stage.folder, batches=packing.batches)
+    turn = by_queue(stage.launch.study)
+    stage.waiting.sort(key=lambda task: min(map(turn, task.specs)))
+
+
+def _paths(task: Task) -> list[str]:
+    return [spec.path for spec in task.specs]
+
+
+def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> bool:
+    """Take in what has ended; whether anything has."""
     still: list[_Running] = []
     for at_work in stage.running:
         code = at_work.handle.poll()
@@ -217,7 +268,7 @@ def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> None:
         if code == PREEMPTED_CODE and at_work.handle.pid is None:
             # The job ran in this very process, so the signal was meant for the study as well.
             asked.first = asked.first or signal.SIGINT
-        stage.durations.append(time.monotonic() - at_work.since)
+        stage.paces.append((time.monotonic() - at_work.since) / at_work.task.cost)
         if asked.first is None and _is_too_large(at_work.task, code):
             _split(stage, at_work.task, sink)
             continue
@@ -226,7 +277,9 @@ def _reap(stage: _Stage, sink: Sink, asked: _Asked) -> None:
             stage.statuses[spec.path] = view.status()
             if stage.statuses[spec.path] is not Status.COMPLETED:
                 sink.message(_obituary(spec, view, code))
+    ended = len(still) < len(stage.running)
     stage.running = still
+    return ended
 
 
 def _is_too_large(task: Task, code: int) -> bool:
@@ -255,9 +308,10 @@ def _obituary(spec: RunSpec, view: RunView, code: int) -> str:
 
 def _show(stage: _Stage, launcher: Launcher, sink: Sink) -> None:
     now = time.monotonic()
-    tally = Tally(stage.statuses, stage.durations, launcher.slots)
+    tally = Tally(stage.statuses, stage.paces, launcher.slots)
     running = [(at_work.task, now - at_work.since) for at_work in stage.running]
-    sink.update(snapshot(stage.folder, tally, running=running, waiting=len(stage.waiting), elapsed=now - stage.began))
+    waiting = sum(task.cost for task in stage.waiting)
+    sink.update(snapshot(stage.folder, tally, running=running, waiting=waiting, elapsed=now - stage.began))
 
 
 @contextmanager

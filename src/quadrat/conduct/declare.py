@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from quadrat.core.errors import UsageError
+from quadrat.core.secrets import masked
 from quadrat.core.spec import RunSpec
 from quadrat.journal.atomic import read_json
+from quadrat.study.config_sections import config_sections
 from quadrat.study.identity import content_hash
 from quadrat.study.load import Study
 
@@ -21,19 +23,31 @@ TOLD = ("question", "hypothesis", "owner", "trainable", "panels", "diagrams", "b
 """What the lock repeats of the study file. A change in any of them is an amendment."""
 
 
-def declaration(study: Study) -> dict[str, Any]:
-    """The lock of a study as it stands now, without amendments."""
+KEPT = ("overrides", "ladder")
+"""What is decided while a study runs. It stays in the lock whatever is declared later."""
+
+
+def declaration(study: Study, *, retries: Sequence[RunSpec] = ()) -> dict[str, Any]:
+    """The lock of a study as it stands now, without amendments.
+
+    Args:
+        study: the study.
+        retries: runs of further tries that have become due. They belong to the plan already, so they do not change it.
+    """
     file = study.file.model_dump(mode="json", by_alias=True, exclude_none=True)
-    told = {key: file.get(key) for key in TOLD}
+    told = {key: masked(file.get(key)) for key in TOLD}
     declared = [_declared(spec) for spec in study.runs]
+    sections = config_sections(study.trainable.config_class)
     return {
         "schema": 1,
         "study": study.name,
         **told,
         "source": {"file": study.label, "sha256": study.source_sha256},
         "plan_sha256": content_hash({"told": told, "declared": declared}),
-        "declared": declared,
+        "declared": [*declared, *map(_declared, retries)],
         "amendments": [],
+        **({"config_sections": sections} if sections else {}),
+        **({"queue": [item.model_dump(exclude_none=True) for item in study.file.queue]} if study.file.queue else {}),
     }
 
 
@@ -50,12 +64,24 @@ def amended(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> dict[str, 
     if old["plan_sha256"] != new["plan_sha256"]:
         stamp = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         history.append({"time": stamp, "plan_sha256": old["plan_sha256"], "changes": _changes(old, new)})
-    return {**new, "declared": _united(old, new), "amendments": history}
+    kept = {key: old[key] for key in KEPT if key in old}
+    return {**new, "declared": _united(old, new), "amendments": history, **kept}
 
 
 def read(path: Path) -> dict[str, Any] | None:
     """The lock on disk, or None."""
     return read_json(path) if path.exists() else None
+
+
+def due(old: Mapping[str, Any] | None, study: Study) -> list[RunSpec]:
+    """The retries of ``study`` that the lock holds already."""
+    known = {spec.path: spec for spec in study.retries}
+    return [known[path] for path in _by_path(old) if path in known] if old is not None else []
+
+
+def rows(specs: Sequence[RunSpec]) -> list[dict[str, Any]]:
+    """Runs as the lock declares them."""
+    return [_declared(spec) for spec in specs]
 
 
 def _declared(spec: RunSpec) -> dict[str, Any]:

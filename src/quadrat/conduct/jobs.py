@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, final
 
-from quadrat.conduct.costs import compiles
+from quadrat.conduct.costs import compiles, relative_cost
+from quadrat.core.secrets import masked
 from quadrat.core.spec import Job, RunSpec
 from quadrat.journal.atomic import write_bytes, write_json
 from quadrat.journal.layout import StudyFolder
@@ -35,11 +36,12 @@ class Launch:
 @final
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Runs that share a job, and the job. One run, or many that are packed."""
+    """Runs that share a job, and the job. One run, or many that are packed. ``cost`` is what it takes beside others."""
 
     specs: tuple[RunSpec, ...]
     job: Job
     compiled: bool = False
+    cost: float = 1.0
 
     @property
     def name(self) -> str:
@@ -74,7 +76,7 @@ def _write_task(
     compiled = compiles(launch.study, specs, at=pace)
     orders = [order_for(launch, spec, captured=captured) for spec in specs]
     order.write(job.folder, [replace(told, compile=compiled) for told in orders])
-    return Task(specs, job, compiled)
+    return Task(specs, job, compiled, sum(relative_cost(launch.study, spec) for spec in specs))
 
 
 def order_for(launch: Launch, spec: RunSpec, *, captured: str) -> WorkOrder:
@@ -87,7 +89,7 @@ def order_for(launch: Launch, spec: RunSpec, *, captured: str) -> WorkOrder:
         captured=captured,
         python_path=tuple(str(path) for path in launch.study.python_path),
         allow_drift=launch.allow_drift,
-        argv=launch.argv,
+        argv=tuple(masked(launch.argv)),
     )
 
 

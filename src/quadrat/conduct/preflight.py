@@ -36,11 +36,7 @@ def writable(folder: StudyFolder) -> None:
 
 def remarks(study: Study) -> list[str]:
     """What is right in the study file but will not happen, or may not be meant; one line each."""
-    lines = [problem.line() for problem in study.warnings]
-    waiting = [stage.name for stage in study.file.stages if stage.needs]
-    if waiting:
-        lines.append(f"stages {', '.join(waiting)} wait: gates are declared and kept, and not judged yet")
-    return lines
+    return [problem.line() for problem in study.warnings]
 
 
 def rules_can_fire(launch: Launch) -> None:

@@ -16,15 +16,21 @@ from quadrat.sinks.base import RunProgress, Snapshot
 @final
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What the conductor knows of its own: statuses so far and how long finished tasks took, in seconds."""
+    """What the conductor knows of its own.
+
+    Attributes:
+        statuses: of every run so far.
+        paces: of each finished task, seconds for a unit of its cost.
+        slots: how many tasks may be at work at once.
+    """
 
     statuses: Mapping[str, Status]
-    durations: Sequence[float]
+    paces: Sequence[float]
     slots: int
 
 
 def snapshot(
-    folder: StudyFolder, tally: Tally, *, running: Sequence[tuple[Task, float]], waiting: int, elapsed: float
+    folder: StudyFolder, tally: Tally, *, running: Sequence[tuple[Task, float]], waiting: float, elapsed: float
 ) -> Snapshot:
     """One picture of the study.
 
@@ -32,7 +38,7 @@ def snapshot(
         folder: where its runs are.
         tally: what the conductor knows of its own.
         running: each task at work and for how many seconds.
-        waiting: tasks that have not begun.
+        waiting: what the tasks that have not begun cost together.
         elapsed: seconds since the launch.
     """
     counts = dict.fromkeys(Status, 0)
@@ -50,7 +56,7 @@ def snapshot(
         running=lines,
         left=left,
         elapsed_s=elapsed,
-        eta_s=_eta(tally, waiting, [(line, age) for line, (_, age) in zip(lines, running, strict=True)]),
+        eta_s=_eta(tally, waiting, running=[(line, *at_work) for line, at_work in zip(lines, running, strict=True)]),
     )
 
 
@@ -61,12 +67,15 @@ def _line(folder: StudyFolder, task: Task) -> RunProgress:
     return RunProgress(name=task.name, step=seen.step, total=seen.total, fraction=fraction)
 
 
-def _eta(tally: Tally, waiting: int, running: Sequence[tuple[RunProgress, float]]) -> float | None:
+def _eta(tally: Tally, waiting: float, *, running: Sequence[tuple[RunProgress, Task, float]]) -> float | None:
     """Seconds to go: work left divided by slots. None before anything is known about how long a run takes."""
-    forecasts = [age / line.fraction for line, age in running if line.fraction and line.fraction > 0.02]
-    known = [*tally.durations, *forecasts]
+    forecasts = [
+        age / line.fraction / task.cost for line, task, age in running if line.fraction and line.fraction > 0.02
+    ]
+    known = [*tally.paces, *forecasts]
     if not known:
         return None
     typical = sum(known) / len(known)
-    rest = sum(max(0.0, (age / line.fraction if line.fraction else typical) - age) for line, age in running)
+    whole = [(age / line.fraction if line.fraction else typical * task.cost, age) for line, task, age in running]
+    rest = sum(max(0.0, total - age) for total, age in whole)
     return (waiting * typical + rest) / max(1, tally.slots)

@@ -44,6 +44,10 @@ class Judge(Protocol):
         """Take in the value of ``step``; returns the level that holds now, or ``NOT_JUDGED``."""
         ...
 
+    def skip(self, step: int, value: float) -> None:
+        """Take in the value of a step that is not to be judged: whatever was counted begins anew after it."""
+        ...
+
     def threshold(self, level: int) -> str:
         """What has to hold for ``level``, in words."""
         ...

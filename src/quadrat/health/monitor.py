@@ -28,9 +28,10 @@ class Monitor:
     def __init__(self, rules: Iterable[Written]) -> None:
         self._watches = tuple(Watch(rule) for rule in parse_rules(rules))
         self._found: list[Diagnosis] = []
-        by_metric: dict[str, list[tuple[int, Watch]]] = {}
+        by_metric: dict[str, list[int]] = {}
         for order, watch in enumerate(self._watches):
-            by_metric.setdefault(watch.rule.parts[0], []).append((order, watch))
+            for name in dict.fromkeys((watch.rule.parts[0], *watch.rule.when)):
+                by_metric.setdefault(name, []).append(order)
         self._by_metric = by_metric
         self._names = frozenset(by_metric)
 
@@ -65,16 +66,12 @@ class Monitor:
         """
         if self._names.isdisjoint(values):
             return []
-        found: list[tuple[int, Diagnosis]] = []
-        for name in values:
-            for order, watch in self._by_metric.get(name, ()):
-                diagnosis = watch.see(step, values)
-                if diagnosis is not None:
-                    found.append((order, diagnosis))
-        if not found:
-            return []
-        found.sort(key=lambda pair: pair[0])
-        fresh = [diagnosis for _, diagnosis in found]
+        concerned = {order for name in values for order in self._by_metric.get(name, ())}
+        fresh: list[Diagnosis] = []
+        for order in sorted(concerned):
+            diagnosis = self._watches[order].see(step, values)
+            if diagnosis is not None:
+                fresh.append(diagnosis)
         self._found.extend(fresh)
         return fresh
 

@@ -34,6 +34,13 @@ class PatienceJudge:
             self._odd = (step, value)
         return FAIL if step - self._since >= self._patience else OK
 
+    def skip(self, step: int, value: float) -> None:
+        """The clock stands still, and a better value is a new best all the same."""
+        if self._is_better(value):
+            self.measured = value
+        self._since = step
+        self._odd = None
+
     def threshold(self, level: int) -> str:
         """What did not happen."""
         del level

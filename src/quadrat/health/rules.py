@@ -11,6 +11,7 @@ from quadrat.core.errors import Problem, StudyError, UsageError, nearest
 from quadrat.health.conditions import GRAMMAR, Condition, parse_condition
 from quadrat.health.judge import FAIL, WARN
 from quadrat.health.sets import shared_set
+from quadrat.health.shaping import PASTS, STATISTICS
 
 Written: TypeAlias = Mapping[str, Any] | str
 """One entry of ``rules``: a rule, or the name of a shared set."""
@@ -18,7 +19,7 @@ Written: TypeAlias = Mapping[str, Any] | str
 RATIO: Final = " / "
 RULE_KEYS: Final = (
     *("id", "metric", "warn", "fail", "trend", "from_step", "until_step", "stays", "within"),
-    *("patience", "goal", "min_delta", "action", "diagnosis", "remedy"),
+    *("patience", "goal", "min_delta", "when", "relative", "smooth", "action", "diagnosis", "remedy"),
 )
 TREND_KEYS: Final = ("window", "against", "warn", "fail")
 _BANDS: Final = MappingProxyType({"warn": WARN, "fail": FAIL})
@@ -35,6 +36,15 @@ class Trend:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Smooth:
+    """The mean or the median of so many steps."""
+
+    statistic: str
+    steps: int
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Patience:
     """How many steps may pass without a value that is better by more than ``min_delta``."""
 
@@ -46,7 +56,10 @@ class Patience:
 @final
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A checked rule. ``bands`` maps a level to what is bad at it, and is empty when there is a ``patience``."""
+    """A checked rule. ``bands`` maps a level to what is bad at it, and is empty when there is a ``patience``.
+
+    ``when`` maps other metrics to what has to hold for their latest values; the rule judges only then.
+    """
 
     id: str
     metric: str
@@ -58,6 +71,9 @@ class Rule:
     until_step: int | None = None
     stays: int = 0
     within: int | None = None
+    when: Mapping[str, Condition] = field(default_factory=dict[str, Condition])
+    relative: str | None = None
+    smooth: Smooth | None = None
     action: str = "warn"
     diagnosis: str = ""
     remedy: str = ""
@@ -214,6 +230,9 @@ def _read_rule(written: object, position: int) -> tuple[Rule | None, list[Proble
         until_step=read.steps("until_step", least=0),
         stays=read.steps("stays", least=0) or 0,
         within=read.steps("within", least=0),
+        when=_read_when(read),
+        relative=read.choice("relative", PASTS, "") or None,
+        smooth=_read_smooth(read),
         action=read.choice("action", ("warn", "stop"), "warn"),
         diagnosis=read.text("diagnosis"),
         remedy=read.text("remedy"),
@@ -246,6 +265,35 @@ def _read_patience(read: _Reader) -> Patience | None:
         read.complain("patience needs a goal.", "add goal: max or goal: min.")
     steps = read.steps("patience", least=1)
     return Patience(steps or 1, read.choice("goal", ("max", "min"), "max"), read.amount("min_delta"))
+
+
+def _read_when(read: _Reader) -> Mapping[str, Condition]:
+    if not read.has("when"):
+        return {}
+    written = read.written["when"]
+    if not isinstance(written, Mapping) or not written:
+        read.complain(f"when is {written!r}.", 'write it like {train/lm_loss: "> 0.3"}.')
+        return {}
+    found: dict[str, Condition] = {}
+    for name, text in written.items():
+        condition = parse_condition(text)
+        if condition is None or condition.is_nonfinite:
+            read.complain(f"when {name} is {text!r}.", f"write what has to hold, in quotes: {GRAMMAR}.")
+        else:
+            found[str(name)] = condition
+    return MappingProxyType(found)
+
+
+def _read_smooth(read: _Reader) -> Smooth | None:
+    if not read.has("smooth"):
+        return None
+    written = read.written["smooth"]
+    if not isinstance(written, Mapping) or len(written) != 1 or next(iter(written)) not in STATISTICS:
+        read.complain(f"smooth is {written!r}.", "write it like {median: 20} or {mean: 20}, in steps.")
+        return None
+    inner = _Reader(written, read.where, read.problems)
+    statistic = str(next(iter(written)))
+    return Smooth(statistic, inner.steps(statistic, least=2) or 2)
 
 
 def _read_trend(read: _Reader) -> tuple[Trend | None, dict[int, Condition]]:
@@ -282,6 +330,7 @@ def _check_together(read: _Reader, rule: Rule) -> None:
         return
     need = rule.stays + (rule.within or 0)
     need += rule.patience.steps if rule.patience else 0
+    need += rule.smooth.steps // 2 if rule.smooth else 0
     if rule.trend is not None:
         # A series logged rarely fills its windows early; half of both is what any series needs.
         need += max(rule.trend.window, (rule.trend.window + rule.trend.against) // 2)

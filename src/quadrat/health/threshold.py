@@ -34,6 +34,11 @@ class Streak:
             self.odd = (step, value)
         return step - self.since >= self._stays
 
+    def reset(self) -> None:
+        """Begin anew."""
+        self.since = None
+        self.odd = None
+
 
 @final
 class StaysJudge:
@@ -55,6 +60,12 @@ class StaysJudge:
                 worst = level
         return worst
 
+    def skip(self, step: int, value: float) -> None:
+        """No streak reaches over a step that is not judged."""
+        del step, value
+        for streak in self._streaks.values():
+            streak.reset()
+
     def threshold(self, level: int) -> str:
         """The band as it was written."""
         return self._bands[level].text
@@ -63,7 +74,7 @@ class StaysJudge:
         """The last value and the whole streak."""
         streak = self._streaks[level]
         first = step if streak.since is None else streak.since
-        odd = None if self._bands[level].compare is None else streak.odd
+        odd = None if self._bands[level].is_nonfinite else streak.odd
         return Evidence(self.measured, (first, step), odd)
 
 
@@ -92,11 +103,14 @@ class WithinJudge:
             self._verdict = max(still_in, default=OK)
         return self._verdict
 
+    def skip(self, step: int, value: float) -> None:
+        """A step that is not judged decides nothing."""
+
     def threshold(self, level: int) -> str:
         """The band as it was written."""
         return self._bands[level].text
 
     def evidence(self, step: int, level: int) -> Evidence:
         """The value that decided, and all steps up to it."""
-        odd = None if isfinite(self.measured) or self._bands[level].compare is None else (step, self.measured)
+        odd = None if isfinite(self.measured) or self._bands[level].is_nonfinite else (step, self.measured)
         return Evidence(self.measured, (self._from_step, step), odd)

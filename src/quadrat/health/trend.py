@@ -32,6 +32,12 @@ class TrendJudge:
         change = self._windows.change(step, value)
         return NOT_JUDGED if change is None else self._inner.see(step, change)
 
+    def skip(self, step: int, value: float) -> None:
+        """The windows go on, so that there is something to judge when judging is due again."""
+        change = self._windows.change(step, value)
+        if change is not None:
+            self._inner.skip(step, change)
+
     def threshold(self, level: int) -> str:
         """Names both windows: the value of a finding is a difference of means, not a value of the metric."""
         means = f"mean of the last {self._recent} steps minus mean of the {self._against} before"

@@ -11,6 +11,7 @@ from quadrat.health.judge import FAIL, NOT_JUDGED, NOT_MEASURED, OK, STATES, Jud
 from quadrat.health.patience import PatienceJudge
 from quadrat.health.reading import number, plain, ratio
 from quadrat.health.rules import Rule
+from quadrat.health.shaping import WORDS, Past, Smoother
 from quadrat.health.threshold import StaysJudge, WithinJudge
 from quadrat.health.trend import TrendJudge
 
@@ -37,8 +38,8 @@ class Watch:
     """The state of one rule over a run."""
 
     __slots__ = (
-        *("_bottom", "_found", "_from", "_judge", "_left_out", "_now", "_top", "_transitions", "_until"),
-        *("_worst", "rule"),
+        *("_bottom", "_found", "_from", "_judge", "_latest", "_left_out", "_now", "_past", "_smoother", "_top"),
+        *("_transitions", "_until", "_worst", "rule"),
     )
 
     def __init__(self, rule: Rule) -> None:
@@ -48,6 +49,9 @@ class Watch:
         self._from = rule.from_step
         self._until = inf if rule.until_step is None else rule.until_step
         self._judge = judge_for(rule)
+        self._past = Past(rule.relative) if rule.relative else None
+        self._smoother = Smoother(rule.smooth.statistic, rule.smooth.steps) if rule.smooth else None
+        self._latest: dict[str, float] = {}
         self._now = NOT_JUDGED
         self._worst = OK
         self._found: Diagnosis | None = None
@@ -56,10 +60,16 @@ class Watch:
 
     def see(self, step: int, values: Mapping[str, Any]) -> Diagnosis | None:
         """Take in a row; returns a finding when a level is reached that is worse than any before."""
+        if self.rule.when:
+            self._look_aside(values)
         if not self._from <= step <= self._until:
             return None
         value = self._read(values)
+        value = None if value is None else self._shape(step, value)
         if value is None:
+            return None
+        if not self._is_due():
+            self._judge.skip(step, value)
             return None
         level = self._judge.see(step, value)
         if level in (self._now, NOT_JUDGED):
@@ -82,7 +92,7 @@ class Watch:
             "first_step": found.step if found else None,
             "metric": rule.metric,
             "value": found.value if found else plain(self._judge.measured) if judged else None,
-            "threshold": found.threshold if found else self._judge.threshold(rule.worst_level),
+            "threshold": found.threshold if found else self._threshold(rule.worst_level),
             "window": list(found.window) if found else None,
             "action": found.action if found else rule.action,
             "diagnosis": found.diagnosis if found else "",
@@ -97,6 +107,38 @@ class Watch:
             return top
         bottom = number(values.get(self._bottom))
         return None if bottom is None else ratio(top, bottom)
+
+    def _shape(self, step: int, value: float) -> float | None:
+        """The value as the rule wants it: over its own past, then smoothed."""
+        if self._past is not None:
+            value = self._past.relate(value)
+        return value if self._smoother is None else self._smoother.add(step, value)
+
+    def _look_aside(self, values: Mapping[str, Any]) -> None:
+        for name in self.rule.when:
+            value = number(values.get(name))
+            if value is not None:
+                self._latest[name] = value
+
+    def _is_due(self) -> bool:
+        """Whether the latest values of the metrics under ``when`` ask for judging; one not seen yet does not."""
+        latest = self._latest
+        return all(name in latest and asked.holds(latest[name]) for name, asked in self.rule.when.items())
+
+    def _threshold(self, level: int) -> str:
+        """What has to hold for ``level``, with everything that was done to the value."""
+        rule, text = self.rule, self._judge.threshold(level)
+        if rule.smooth is not None:
+            text = f"{rule.smooth.statistic} of {rule.smooth.steps} steps {text}"
+        if rule.relative is not None:
+            text = f"over its {WORDS[rule.relative]} value so far {text}"
+        asked = " and ".join(f"{name} {condition.text}" for name, condition in rule.when.items())
+        return f"{text} while {asked}" if asked else text
+
+    def _window(self, window: tuple[int, int]) -> tuple[int, int]:
+        """The steps a finding rests on, those that were smoothed over included."""
+        reach = self.rule.smooth.steps - 1 if self.rule.smooth else 0
+        return max(0, window[0] - reach), window[1]
 
     def _note(self, step: int, level: int) -> None:
         if len(self._transitions) >= KEPT_TRANSITIONS:
@@ -117,10 +159,10 @@ class Watch:
             step=step,
             metric=rule.metric,
             value=plain(evidence.value),
-            threshold=self._judge.threshold(level),
+            threshold=self._threshold(level),
             level=STATES[level],
             action=rule.action if level == FAIL else "warn",
-            window=evidence.window,
+            window=self._window(evidence.window),
             diagnosis=" ".join(words),
             remedy=rule.remedy,
         )

@@ -136,6 +136,11 @@ class StudyFolder:
         return self.path / "study.lock.json"
 
     @property
+    def gates_json(self) -> Path:
+        """How every point stood before every gate when the conductor looked last."""
+        return self.path / "gates.json"
+
+    @property
     def lock_file(self) -> Path:
         """The file that the one conductor of this study holds a lock on."""
         return self.path / ".lock"

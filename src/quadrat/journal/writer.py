@@ -13,6 +13,7 @@ from typing import Any, Final, Self, final
 import orjson
 
 from quadrat.core.errors import StoreError
+from quadrat.core.secrets import masked
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import read_json, sync_folder, write_json
 from quadrat.journal.layout import RunFolder
@@ -70,7 +71,7 @@ class RunWriter:
         ``event``, ``time`` and ``attempt`` are the row's own keys; in ``data`` they get an underscore behind.
         """
         try:
-            body: dict[str, Any] = plain(data, lenient=True)
+            body: dict[str, Any] = masked(plain(data, lenient=True))
         except RecursionError:
             body = {"unreadable": shown(data)}
         row = {"event": event, "time": now(), "attempt": self.attempt}
@@ -110,6 +111,11 @@ class RunWriter:
     def dropped(self) -> int:
         """Rows of metrics and events that were lost because the disk took nothing for too long."""
         return self._metrics.dropped + self._events.dropped
+
+    @property
+    def waiting(self) -> int:
+        """Rows of metrics and events that wait in memory because the disk has no room for them now."""
+        return self._metrics.waiting + self._events.waiting
 
     def start_pulse(self, more: Callable[[], Mapping[str, Any]] = dict) -> None:
         """Begin to write a heartbeat each second and to flush every other second, from a thread.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from quadrat.logbook import fact_rules, page_rules
+from quadrat.logbook import claims, fact_rules, own, own_tables, page_rules
 from quadrat.logbook.facts import Facts, troubles
 from quadrat.logbook.findings import Finding
 from quadrat.logbook.record import Record, parse
 
-__all__ = ["Finding", "check"]
+__all__ = ["Finding", "check", "check_own"]
 
 
 def check(
@@ -35,7 +36,33 @@ def check(
     ]
     if facts is not None:
         found += _against(record, facts)
+    return _in_order(found)
+
+
+def check_own(
+    source: str | bytes, facts: Facts | None, *, path: Path | None = None, root: Path | None = None
+) -> list[Finding]:
+    """Hold a page from a template of one's own against the rules that need no known form. Arguments as of ``check``."""
+    text, bad_line = _decoded(source)
+    record = parse(text)
+    found = [
+        *own.blanks(record),
+        *page_rules.text_rules(record, bad_line),
+        *page_rules.links(record, path=path, root=root),
+        *(_words(record, facts) if facts is not None else ()),
+    ]
+    return _in_order(found)
+
+
+def _in_order(found: Iterable[Finding]) -> list[Finding]:
     return sorted(set(found), key=lambda finding: (finding.line, _rank(finding.rule), finding.field, finding.reason))
+
+
+def _words(record: Record, facts: Facts) -> Iterator[Finding]:
+    """The rules on what a person says about the results."""
+    yield from own_tables.own_tables(record, facts)
+    yield from claims.claims(record, facts)
+    yield from claims.selections(record, facts)
 
 
 def _against(record: Record, facts: Facts) -> list[Finding]:
@@ -49,6 +76,7 @@ def _against(record: Record, facts: Facts) -> list[Finding]:
         *fact_rules.counts(record, facts),
         *fact_rules.intervals(record, facts),
         *fact_rules.hypothesis(record, facts),
+        *_words(record, facts),
     ]
 
 

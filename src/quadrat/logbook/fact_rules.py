@@ -10,6 +10,8 @@ from typing import Any
 from quadrat.logbook.facts import Facts, condition_of, in_condition, items, lookup, number, rows, run_name, value
 from quadrat.logbook.fields import Answer
 from quadrat.logbook.findings import Finding
+from quadrat.logbook.markdown import row_value
+from quadrat.logbook.options import unanswered
 from quadrat.logbook.outcome import FEWEST, measured
 from quadrat.logbook.page_rules import verdict_word
 from quadrat.logbook.record import Record
@@ -37,6 +39,10 @@ def stated(record: Record, facts: Facts) -> Iterator[Finding]:
         for key in field.given:
             if value(facts, key) in (None, "", [], {}, ()):
                 yield Finding(line_of(record, field.block), field.name, f"not recorded (no fact {key!r})", "R1")
+    for key in unanswered(facts):
+        yield Finding(
+            line_of(record, "config"), "Config snapshot", f"declared option {key} has no value in any run", "R1"
+        )
     question = str(value(facts, "question") or "").strip()
     if 0 < len(question) < 15:
         yield Finding(line_of(record, "goals"), "Question", f"{question!r} is too short to be a question", "R1")
@@ -122,17 +128,24 @@ def conclusion(record: Record, facts: Facts) -> Iterator[Finding]:
     outcomes = [str(row.get("outcome") or row.get("result")) for row in rows(facts, "gates")]
     if word not in WORDS or not outcomes or answer is None:
         return
-    allowed = _allowed(outcomes)
+    by_condition: dict[str, list[str]] = {}
+    for row in rows(facts, "gates"):
+        by_condition.setdefault(str(row.get("condition")), []).append(str(row_value(row, "outcome", "result")))
+    allowed = _allowed(by_condition)
     if word not in allowed:
         reason = f"is {word!r}, but the gates say {', '.join(outcomes)}; that leaves {' or '.join(allowed)}"
         yield Finding(answer.line, "Verdict", reason, "R9")
 
 
-def _allowed(outcomes: list[str]) -> tuple[str, ...]:
-    """What may be concluded from the gates."""
-    if "fail" in outcomes:
-        return ("refuted", "inconclusive")
-    return ("supported",) if all(outcome == "pass" for outcome in outcomes) else ("inconclusive",)
+def _allowed(by_condition: Mapping[str, list[str]]) -> tuple[str, ...]:
+    """What may be concluded from the gates of each point or arm."""
+    missed = [condition for condition, outcomes in by_condition.items() if "fail" in outcomes]
+    if missed:
+        # Where one arm passes everything and another fails, the question decides which of them answers it.
+        passed = any(set(outcomes) == {"pass"} for outcomes in by_condition.values())
+        return ("supported", "refuted", "inconclusive") if passed else ("refuted", "inconclusive")
+    good = all(set(outcomes) == {"pass"} for outcomes in by_condition.values())
+    return ("supported",) if good else ("inconclusive",)
 
 
 def counts(record: Record, facts: Facts) -> Iterator[Finding]:

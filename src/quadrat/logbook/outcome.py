@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
@@ -23,6 +24,11 @@ from quadrat.logbook.markdown import (
 from quadrat.logbook.setting import nothing, stated
 
 MOST_RUNS = 200
+_BEST = re.compile(r"\bof the best\b")
+_SELECTION = (
+    "A criterion on the best value takes the best of all steps of each run. Where it is measured on test data that is\n"
+    "a selection, not an estimate of what a model chosen without it would reach."
+)
 _MOST_VALUES = 10
 _MOST_WARNINGS = 20
 FEWEST = 3
@@ -84,14 +90,25 @@ def gates(facts: Facts) -> str:
     body = [
         (
             inline(row.get("stage") or "all"),
+            inline(row.get("condition") or "all"),
             code(row_value(row, "criterion") or NOT_RECORDED),
-            figure(row.get("measured")),
+            figure(row.get("measured")) if row.get("measured") is not None else inline(row.get("reason") or "none"),
             figure(row.get("n")),
             inline(row_value(row, "outcome", "result") or NOT_RECORDED),
         )
         for row in found
     ]
-    return table(("Stage", "Criterion", "Measured", "n", "Outcome"), body, right=(3,))
+    parts = [table(("Stage", "Condition", "Criterion", "Measured", "n", "Outcome"), body, right=(4,))]
+    let_through = [
+        (f"{inline(row.get('stage') or 'all')}, {inline(row.get('condition') or 'all')}", inline(row["override"]))
+        for row in found
+        if row.get("override")
+    ]
+    if let_through:
+        parts += ["Let through by a person:", bullets(let_through)]
+    if any(_BEST.search(str(row.get("criterion"))) for row in found):
+        parts.append(_SELECTION)
+    return "\n\n".join(parts)
 
 
 def metrics(facts: Facts) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from quadrat.logbook import outcome, setting
+from quadrat.logbook import options, outcome, setting
 from quadrat.logbook.facts import Facts, rows, run_name
 from quadrat.logbook.markdown import inline
 
@@ -34,8 +34,8 @@ RENDERERS: Mapping[str, Callable[[Facts], str]] = MappingProxyType(
         "header": setting.header,
         "goals": setting.goals,
         "commands": setting.commands,
-        "config": setting.config,
-        "derived": setting.derived,
+        "config": options.config,
+        "derived": options.derived,
         "data": setting.data,
         "code": setting.code_state,
         "machine": setting.machine,

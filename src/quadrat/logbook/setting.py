@@ -15,13 +15,11 @@ from quadrat.logbook.markdown import (
     inline,
     quoted,
     row_value,
-    scalar,
     short_hash,
     size,
     table,
 )
 
-_WIDE = 4
 _MOST_FILES = 40
 
 
@@ -82,49 +80,6 @@ def commands(facts: Facts) -> str:
     """The exact commands, to be pasted."""
     lines = [str(item) for item in items(facts, "commands")]
     return fenced(lines, "sh") if lines else nothing(facts, "commands")
-
-
-def config(facts: Facts) -> str:
-    """Every option: those that all runs share, then those that conditions set apart."""
-    if "config_common" not in facts and "config_by_condition" not in facts:
-        return NOT_RECORDED
-    common = mapping(facts, "config_common")
-    parts: list[str] = []
-    if common:
-        parts.append("Common to every run:")
-        parts.append(table(("Option", "Value"), [(code(key), scalar(common[key])) for key in sorted(common)]))
-    by_condition = mapping(facts, "config_by_condition")
-    if any(by_condition.values()):
-        parts.append("Set apart by condition (the changes from one to the other):")
-        parts.append(matrix(by_condition, baselines=_baselines(facts)))
-    return "\n\n".join(parts) or "none"
-
-
-def _baselines(facts: Facts) -> list[str]:
-    """The conditions that others are compared with."""
-    found = [*mapping(facts, "baselines").values(), value(facts, "baseline")]
-    return [str(name) for name in found if name]
-
-
-def derived(facts: Facts) -> str:
-    """Parameters that were computed, not set: counts, totals, what a scan of the data found."""
-    by_condition = mapping(facts, "derived")
-    return matrix(by_condition) if any(by_condition.values()) else nothing(facts, "derived")
-
-
-def matrix(by_condition: Mapping[str, Any], *, baselines: Sequence[str] = ()) -> str:
-    """Values by condition and key; the longer side goes down the page. A baseline is marked."""
-    known = {name: row for name, row in by_condition.items() if isinstance(row, Mapping) and row}
-    keys = list(dict.fromkeys(str(key) for row in known.values() for key in row))
-
-    def at(name: str, key: str) -> str:
-        row = {str(k): item for k, item in known[name].items()}
-        return scalar(row[key]) if key in row else "n/a"
-
-    titles = {name: inline(name) + (" (baseline)" if name in baselines else "") for name in known}
-    if len(known) <= _WIDE:
-        return table(("Option", *titles.values()), [(code(key), *(at(name, key) for name in known)) for key in keys])
-    return table(("Condition", *map(code, keys)), [(titles[name], *(at(name, key) for key in keys)) for name in known])
 
 
 def code_state(facts: Facts) -> str:
@@ -192,14 +147,21 @@ def data(facts: Facts) -> str:
 def _folder(folder: Mapping[str, Any]) -> list[str]:
     """One data folder."""
     files = rows(folder, "files")
-    head = f"{code(folder.get('folder') or NOT_RECORDED)}, content key {short_hash(folder.get('key'))}:"
+    head = f"{code(folder.get('folder') or NOT_RECORDED)}, content key {short_hash(folder.get('key'))}"
     body = [
         (code(row.get("path", "")), size(row.get("bytes")), figure(row.get("rows")), short_hash(row.get("sha256")))
         for row in files[:_MOST_FILES]
     ]
-    parts = [head, table(("File", "Size", "Rows", "SHA-256"), body, right=(1, 2))]
+    parts = [f"{head}{_source(folder)}:", table(("File", "Size", "Rows", "SHA-256"), body, right=(1, 2))]
     left = len(files) - _MOST_FILES
     return [*parts, f"and {left} more files, listed in the evidence folder."] if left > 0 else parts
+
+
+def _source(folder: Mapping[str, Any]) -> str:
+    """Where a data folder's manifest says that the data come from, and under which licence."""
+    about = mapping(folder, "info")
+    told = [(name, about.get(name)) for name in ("source", "version", "license", "licence")]
+    return "".join(f", {name} {inline(item)}" for name, item in told if item)
 
 
 def artifacts(facts: Facts) -> str:
@@ -234,6 +196,16 @@ def rerun(facts: Facts) -> str:
     found, here = lookup(facts, "rerun")
     if not found or here is None:
         return "not attempted"
+    made = rows(facts, "rerun")
+    if made:
+        body = [
+            (
+                code(row.get("run", "")),
+                *(inline(row.get(key) or NOT_RECORDED) for key in ("ran", "level", "conclusion")),
+            )
+            for row in made
+        ]
+        return table(("Run", "Made again", "Level", "Conclusion"), body)
     if not isinstance(here, Mapping):
         return inline(here)
     return bullets([(inline(key), inline(item)) for key, item in here.items()]) or "not attempted"

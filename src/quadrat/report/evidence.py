@@ -40,6 +40,9 @@ __all__ = ["MANIFEST", "Facts", "collect", "write_evidence"]
 
 MANIFEST: Final = "evidence.json"
 LARGEST_DIFF: Final = 2**20
+LARGEST_VECTOR: Final = 200_000
+"""Bytes of an SVG beyond which a figure is kept as pixels: evidence is committed."""
+
 """Bytes. A larger patch stays with its run; the run's manifest names it by hash."""
 
 _KEPT: Final = ("config", "params", "metrics_json", "health", "verdict", "env", "git", "data", "manifest")
@@ -74,7 +77,7 @@ def write_evidence(root: Path, study: str, *, folder: Path | None = None) -> Pat
     files |= dict(_figures(table)) if drawing.available() else _former_figures(folder, before)
     name = folder.relative_to(root / "experiments") if folder.is_relative_to(root / "experiments") else None
     place = (name or PurePosixPath(folder.name)).as_posix()
-    pictures = [f"{place}/{path}" for path in sorted(files) if path.startswith("figures/") and path.endswith(".svg")]
+    pictures = [f"{place}/{path}" for path in sorted(files) if path.startswith("figures/")]
     files["facts.json"] = dumps(replace(facts, evidence=place, figures=pictures, secondary=()).as_dict())
     _write(folder, files, stale=before - files.keys(), study=study)
     return folder
@@ -140,8 +143,11 @@ def _regular(path: Path) -> bytes | None:
 
 def _figures(table: StudyTable) -> Iterator[tuple[str, bytes]]:
     for shown in (*gallery.diagrams(phase_diagrams(table)), *gallery.dots(table), *gallery.curves(table)):
-        yield f"figures/{shown.slug}.svg", shown.drawing.svg().encode()
-        yield f"figures/{shown.slug}.png", shown.drawing.png()
+        vector = shown.drawing.svg().encode()
+        if len(vector) <= LARGEST_VECTOR:
+            yield f"figures/{shown.slug}.svg", vector
+        else:
+            yield f"figures/{shown.slug}.png", shown.drawing.png()
 
 
 def cells_csv(diagram: PhaseDiagram) -> str:

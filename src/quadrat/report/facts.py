@@ -21,8 +21,12 @@
     machine               {host, platform, cpu, cores, memory, accelerator, device, threads, python, torch, cuda,
                             and the recorded environment variables};  packages {name: version}
     data                  [{folder, key, sha256, files: [{path, bytes, rows, sha256}], info, runs: n}]
-    gates                 [{stage, criterion, outcome, measured, n, reason, account}]: stages that declare a gate;
-                            outcome is pass, partial, fail, inconclusive or not_run
+    gates                 [{stage, of, condition, criterion, outcome, measured, n, reason, override, account}]: every
+                            point in every stage that declares a gate; ``stage`` is the try, ``of`` the stage declared;
+                            outcome is pass, partial, fail, inconclusive or not_run; override says why a person let
+                            it through, or None
+    board                 [{condition, mark, why, place, stages: [{stage, outcome}]}]: mark is validated, failed, retest
+                            or not tested
     primary               [metric]
     metrics               [{metric, stage, condition, oracle, n, measured, mean, sd, low, high, method,
                             values: [measured ones], by_seed: [{seed, run, status, value, last}]}]: primary metrics,
@@ -32,7 +36,9 @@
                             t, p, p_holm, family}]: condition minus baseline, paired by seed; p is None where untested
     health                [{run, rule, level, step, metric, value, threshold, action, window, diagnosis, remedy}]
     rules                 as declared;  warnings [{run, what}];  errors [{run, status, type, message, where}]
-    runtime               {total_s, per_run_s: {run: seconds}, cpu_s: {run: s}, rss_bytes: {run: peak}}
+    runtime               {total_s, per_run_s: {run: seconds}, rss_bytes: {run: peak}, processes, cpu_total_s,
+                            rss_peak_bytes, gpu: {percent, memory_bytes, watts, celsius}, "unknown" or None}: each
+                            process counts once in the totals, however many packed runs shared it; None: not measured
     amendments            [{time, reason, plan_sha256, changes}]
     artifacts             [{run, path, bytes, sha256}]: models, checkpoints and artifacts of sealed runs
     evidence              "2026-11-21_<study>": the folder under experiments/, or None
@@ -53,12 +59,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias, final
 
+from quadrat.analyze import board
 from quadrat.analyze.declaration import Declaration, is_reference
 from quadrat.analyze.rows import Row
+from quadrat.analyze.staging import Standing, Way
 from quadrat.analyze.table import StudyTable, load_study_table
-from quadrat.core.verdicts import Outcome
 from quadrat.journal.layout import StudyFolder
-from quadrat.report import provenance, settings
+from quadrat.report import machine_use, provenance, settings
 from quadrat.report.measures import compared, measured, yardsticks
 from quadrat.report.settings import place
 
@@ -96,6 +103,7 @@ class Facts:
     packages: Plain
     data: Sequence[Plain]
     gates: Sequence[Plain]
+    board: Sequence[Plain]
     primary: Sequence[str]
     metrics: Sequence[Plain]
     secondary: Sequence[Plain]
@@ -174,6 +182,7 @@ def facts_of(table: StudyTable) -> Facts:
         packages=provenance.packages(table),
         data=provenance.data(table),
         gates=_gates(table),
+        board=[board.plain(line) for line in table.board()],
         primary=primary,
         metrics=[*measured(table, primary), *yardsticks(table)],
         secondary=measured(table, others),
@@ -182,7 +191,7 @@ def facts_of(table: StudyTable) -> Facts:
         rules=declared.listed("rules"),
         warnings=[found for row in table.rows for found in _warnings(row, damage[row.declared.place])],
         errors=[_error(row) for row in table.rows if row.error],
-        runtime=_runtime(table),
+        runtime=machine_use.runtime(table),
         amendments=declared.listed("amendments"),
         artifacts=provenance.artifacts(table),
         evidence=evidence,
@@ -273,29 +282,31 @@ def _conditions(table: StudyTable) -> list[dict[str, Any]]:
 
 
 def _gates(table: StudyTable) -> list[dict[str, Any]]:
-    return [_gate(table, stage, gate) for stage, gate in table.declaration.gates().items() if gate]
+    """One row for each point in each stage that declares a gate, tries that were never due left out."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in table.rows:
+        groups.setdefault((str(row.stage), row.condition.label), []).append(row)
+    shown = [found for found in table.standings() if found.track.step.gate and found.way is not Way.IDLE]
+    return [_gate(table, found, groups.get((found.track.name, found.label), [])) for found in shown]
 
 
-def _gate(table: StudyTable, stage: str, gate: Mapping[str, Any]) -> dict[str, Any]:
-    rows = [row for row in table.rows if row.stage == stage]
-    recorded = [found for row in rows for found in row.gates if found.get("stage", stage) == stage]
+def _gate(table: StudyTable, found: Standing, rows: Sequence[Row]) -> dict[str, Any]:
+    verdict = found.verdict
+    recorded = [told for row in rows for told in row.gates if told.get("stage", found.track.name) == found.track.name]
     known = recorded[-1] if recorded else {}
+    override = found.override or {}
     return {
-        "stage": stage,
-        "criterion": known.get("criterion") or criterion(gate),
-        "outcome": str(known.get("outcome", Outcome.NOT_RUN)),
-        "measured": known.get("measured"),
-        "n": known.get("n", len(rows)),
-        "reason": None if known else "no verdict was recorded",
+        "stage": found.track.name,
+        "of": found.track.step.name,
+        "condition": found.label,
+        "criterion": known.get("criterion") or verdict.criterion,
+        "outcome": str(known.get("outcome", verdict.outcome)),
+        "measured": known.get("measured") or (verdict.measured if found.has_ended else None),
+        "n": known.get("n", verdict.n),
+        "reason": None if known or found.has_ended else (found.why or verdict.measured),
+        "override": override.get("because"),
         "account": table.coverage(rows).text,
     }
-
-
-def criterion(gate: Mapping[str, Any]) -> str:
-    """A gate in words: ``mean over seeds of the last train/exact_accuracy: pass > 0.90, partial > 0``."""
-    over, value = gate.get("over_seeds", "mean"), gate.get("value", "last")
-    bars = ", ".join(f"{name} {gate[name]}" for name in ("pass", "partial") if gate.get(name) is not None)
-    return f"{over} over seeds of the {value} {gate.get('metric')}: {bars}"
 
 
 def _diagnoses(row: Row) -> list[dict[str, Any]]:
@@ -315,18 +326,8 @@ def _error(row: Row) -> dict[str, Any]:
     return {"run": row.declared.place, "status": str(row.status), **told}
 
 
-def _runtime(table: StudyTable) -> dict[str, Any]:
-    rows = {row.declared.place: row for row in table.rows if math.isfinite(row.seconds)}
-    peaks = {
-        name: {run: peak for run, row in rows.items() if math.isfinite(peak := row.peak(quantity))}
-        for name, quantity in (("cpu_s", "cpu_s"), ("rss_bytes", "rss"))
-    }
-    seconds = {run: row.seconds for run, row in rows.items()}
-    return {"total_s": math.fsum(seconds.values()), "per_run_s": seconds, **peaks}
-
-
 def _figures(root: Path, evidence: str | None) -> list[str]:
     """The figures that lie in the evidence folder by now."""
     folder = root / "experiments" / (evidence or ".") / "figures"
-    found = sorted(folder.glob("*.svg")) if evidence else []
+    found = sorted(path for path in folder.glob("*") if path.suffix in (".svg", ".png")) if evidence else []
     return [f"{evidence}/figures/{path.name}" for path in found]

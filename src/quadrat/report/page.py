@@ -18,7 +18,7 @@ from quadrat.analyze.table import StudyTable, load_study_table
 from quadrat.core.errors import StoreError
 from quadrat.journal.atomic import read_bytes, write_text
 from quadrat.journal.layout import StudyFolder
-from quadrat.report import diagrams, drawing, gallery, sections
+from quadrat.report import diagrams, drawing, gallery, health, sections
 from quadrat.report.facts import Facts, facts_of
 from quadrat.report.markup import Markup, join, tag
 from quadrat.report.results import results
@@ -68,6 +68,7 @@ def render(table: StudyTable, *, base: str = "") -> str:
         *([("diagrams", "Phase diagrams", _diagrams(maps, drawn=drawn))] if maps else []),
         ("results", "Results", join([None if drawn else _undrawn(), results(facts, dots)])),
         ("curves", "Curves", _curves(table) if drawn else _undrawn()),
+        *([("health", "Health", vitals)] if (vitals := health.health(table)) else []),
         ("trouble", "Diagnoses and errors", sections.trouble(facts, _tracebacks(table))),
         ("runs", "Runs", sections.runs(facts, base=base)),
         ("setup", "Set-up", sections.setup(facts)),

@@ -24,13 +24,24 @@ _SIGNS: Mapping[str, str] = {
     "fail": "✕",
     "inconclusive": "?",
     "not_run": "○",
+    "ok": "✓",
+    "warn": "◐",
+    "not_measured": "○",
+    "validated": "✓",
+    "retest": "?",
+    "not tested": "○",
 }
 
 
 def chip(status: str) -> Markup:
     """A status as a sign, a colour and a word."""
     word = "missing" if status == "pending" else status.replace("_", " ")
-    return tag("span", tag("i", _SIGNS.get(status, ""), aria_hidden="true"), f" {word}", class_=f"chip {status}")
+    return tag(
+        "span",
+        tag("i", _SIGNS.get(status, ""), aria_hidden="true"),
+        f" {word}",
+        class_=f"chip {status.replace(' ', '_')}",
+    )
 
 
 def coverage(facts: Facts) -> Markup:
@@ -63,16 +74,30 @@ def _gates(facts: Facts) -> Markup:
     body = [
         (
             row["stage"],
+            row["condition"],
             chip(row["outcome"]),
             row["criterion"],
-            row["measured"] or row["reason"] or NONE,
+            _measured(row),
             row["n"],
             row["account"],
         )
         for row in facts.gates
     ]
-    head = ["Stage", "Outcome", "Criterion", "Measured", "n", "Runs"]
-    return table("Stages and their gates.", body, head=head, numeric=(4,))
+    head = ["Stage", "Condition", "Outcome", "Criterion", "Measured", "n", "Runs"]
+    return join([_board(facts), table("Stages and their gates.", body, head=head, numeric=(5,))])
+
+
+def _measured(row: Mapping[str, Any]) -> Child:
+    told = row["measured"] or row["reason"] or NONE
+    return join([told, tag("small", f" let through by hand: {row['override']}")]) if row["override"] else told
+
+
+def _board(facts: Facts) -> Markup:
+    """What is known about each arm, the queued ones first."""
+    body = [(line["place"] or NONE, line["condition"], chip(line["mark"]), line["why"]) for line in facts.board]
+    marks = [line["mark"] for line in facts.board]
+    counted = ", ".join(f"{marks.count(mark)} {mark}" for mark in dict.fromkeys(marks))
+    return table(f"The board: {counted}.", body, head=["Queue", "Condition", "Mark", "Why"], numeric=(0,))
 
 
 def _groups(facts: Facts) -> Markup:
@@ -283,7 +308,8 @@ def _world(facts: Facts) -> Markup:
     code = join([tag("code", git["commit"]), f" ({state})"]) if git.get("commit") else "not in a git repository"
     lines: list[tuple[str, Child]] = [("code", code), ("branch", git.get("branch")), *shown]
     total = duration(facts.runtime["total_s"]) if facts.runtime["per_run_s"] else None
-    lines.append(("time, all runs", total))
+    lines.append(("time, all processes", total))
+    lines += _taken(facts.runtime)
     packages = [(name, str(version)) for name, version in facts.packages.items()]
     fold = tag(
         "details",
@@ -291,6 +317,27 @@ def _world(facts: Facts) -> Markup:
         table("Installed.", packages, head=["Package", "Version"]),
     )
     return join([tag("h3", "Code and machine"), _facts(lines), fold if packages else None])
+
+
+def _taken(runtime: Mapping[str, Any]) -> list[tuple[str, Child]]:
+    """What the study took of the machine."""
+    lines: list[tuple[str, Child]] = []
+    if runtime["cpu_total_s"] is not None:
+        lines.append(("processor time", f"{duration(runtime['cpu_total_s'])} in {runtime['processes']} processes"))
+    if runtime["rss_peak_bytes"] is not None:
+        lines.append(("memory, largest process", size(runtime["rss_peak_bytes"])))
+    gpu = runtime["gpu"]
+    if isinstance(gpu, Mapping):
+        units = (
+            ("percent", "GPU load", "{:.0f} %"),
+            ("watts", "GPU power", "{:.0f} W"),
+            ("celsius", "GPU heat", "{:.0f} C"),
+        )
+        lines += [(name, form.format(gpu[key])) for key, name, form in units if gpu[key] is not None]
+        lines.append(("GPU memory, most", size(gpu["memory_bytes"])))
+    elif gpu is not None:
+        lines.append(("GPU", "unknown: its driver did not answer"))
+    return lines
 
 
 def _data(facts: Facts) -> Markup | None:

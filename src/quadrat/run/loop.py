@@ -83,6 +83,8 @@ class Loop:
                 self.writer.event("artifact", name=event.name, bytes=size)
             case Note():
                 self.writer.event("note", kind=event.kind, data=dict(event.data))
+                if event.kind == "derived":
+                    self.saver.expect(event.data.get("total_steps"))
             case _:  # pyright: ignore[reportUnnecessaryComparison]  # science is not checked by our types
                 raise TypeError(f"a trainable yields Metrics, Checkpoint, Artifact or Note, but got {event!r}")
         return Ending(Status.PREEMPTED, step) if self.stop.is_overdue else None

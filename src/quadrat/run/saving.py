@@ -56,11 +56,16 @@ class Saver:
         self._last_time = clock()
         self._last_step = self._last_epoch = 0
         self._current = math.nan
+        self._last_of_all: int | None = None
         self._best = self._read_best()
 
     def begin_at(self, step: int, epoch: int | None) -> None:
         """Count from here: the run was resumed."""
         self._last_step, self._last_epoch = step, epoch or 0
+
+    def expect(self, total_steps: Any) -> None:
+        """The science has said how long it is: the offer at its last step is taken whatever the policy."""
+        self._last_of_all = total_steps if isinstance(total_steps, int) else None
 
     def observe(self, values: Mapping[str, float]) -> None:
         """Remember the metric that ``best`` is about."""
@@ -73,7 +78,7 @@ class Saver:
         Raises:
             RunError: the policy counts epochs and the offer names none.
         """
-        if self._is_best():
+        if self._is_best() or offer.step == self._last_of_all:
             return True
         match self._keep.unit:
             case "steps":

@@ -11,7 +11,7 @@ from typing import Final
 from quadrat.core.errors import QuadratError, StoreError, UsageError
 from quadrat.core.verdicts import Status
 from quadrat.journal.layout import RunFolder
-from quadrat.run import order, packed
+from quadrat.run import order, packed, ranks
 from quadrat.run.attempt import Attempt, Ready, seal_what_ended
 from quadrat.run.loop import Ending, describe
 from quadrat.run.stopping import Stop, listening
@@ -50,6 +50,10 @@ def work(job: Path) -> int:
 
 
 def _work(job: Path) -> int:
+    ranks.take_device()
+    if ranks.rank():
+        return ranks.follow(job)
+    ranks.lead(job)
     stop = Stop()
     with listening(stop):
         results, codes = job.parents[3] / "results", list[int]()
@@ -61,7 +65,7 @@ def _work(job: Path) -> int:
             else:
                 codes.append(EXIT[ended])
         try:
-            return _worst([*codes, *_carry_out(attempts)])
+            return _worst([*codes, *_carry_out(attempts, job)])
         finally:
             for attempt in attempts:
                 attempt.leave()
@@ -71,7 +75,7 @@ def _worst(codes: Sequence[int]) -> int:
     return next((code for code in WORST_FIRST if code in codes), 0)
 
 
-def _carry_out(attempts: Sequence[Attempt]) -> list[int]:
+def _carry_out(attempts: Sequence[Attempt], job: Path) -> list[int]:
     """Make every attempt ready, train those that start at one step together, and close them all."""
     codes: list[int] = []
     together: dict[tuple[int, bool], list[tuple[Attempt, Ready]]] = {}
@@ -83,7 +87,8 @@ def _carry_out(attempts: Sequence[Attempt]) -> list[int]:
             continue
         together.setdefault((ready.from_step, ready.context.compile), []).append((attempt, ready))
     for (step, _), members in sorted(together.items()):
-        endings = _train(members, from_step=step)
+        ranks.let_begin(job, members[0][1].context, rows=members[0][0].writer.metrics_offset)
+        endings = [ranks.blame(job, ending) for ending in _train(members, from_step=step)]
         codes += [EXIT[attempt.close(ending)] for (attempt, _), ending in zip(members, endings, strict=True)]
     return codes
 
@@ -106,9 +111,10 @@ def _train(members: Sequence[tuple[Attempt, Ready]], *, from_step: int) -> list[
 def main() -> None:
     """Run as a program: the job folder is the one argument."""
     began = time.monotonic()
-    code = work(Path(sys.argv[1]))
+    job = Path(sys.argv[1])
+    code = work(job)
     print(f"worker ended with code {code} after {time.monotonic() - began:.1f} s", flush=True)
-    raise SystemExit(code)
+    raise SystemExit(code if ranks.rank() else ranks.leave(job.resolve(), code))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from quadrat.core.errors import Problem, StudyError, UsageError
 from quadrat.core.spec import RunSpec
+from quadrat.study.commands import shaped, with_program
 from quadrat.study.configs import Layer, Shape, dig
 from quadrat.study.configs import Path as KeyPath
-from quadrat.study.expand import Blueprint, expand
+from quadrat.study.expand import Blueprint, Retry, expand
 from quadrat.study.identity import canonical
+from quadrat.study.ladder import MAX_TRACKS, Track, count_tracks, steps_of, tracks
 from quadrat.study.names import Template, objection, shown
 from quadrat.study.nodes import Node, Step, drop, get, plain, put, where, wrap
 from quadrat.study.overrides import Override, apply_overrides, parse_override
@@ -44,7 +46,7 @@ class Checking:
     trainable: Trainable | None = None
 
     def __post_init__(self) -> None:
-        self.root = self.document.root
+        self.root = with_program(self.document.root)
         self.forced = Node({}, "the overrides")
         self.shape = Shape.of(None)
         self.problems += self.document.problems
@@ -67,7 +69,8 @@ class Checking:
         if node is None or not isinstance(node.value, str) or not node.value.strip():
             return None
         try:
-            self.trainable = resolve(node.value, folders=folders)
+            added = [override.path for override in self.overrides if override.action == "add"]
+            self.trainable = shaped(resolve(node.value, folders=folders), self.root, added=added)
         except UsageError as error:
             self.problems.append(Problem(error.what, node.where, error.remedy))
             return None
@@ -127,11 +130,38 @@ class Checking:
             template=self._template(file),
             places=self._places(arms),
             is_whole=not self.problems,
+            retries=self._retries(file, stages),
         )
         runs, problems = expand(blueprint)
         self.problems += self._new(problems)
         self._baseline_run(file, runs)
         return runs
+
+    def _retries(self, file: StudyFile, stages: Mapping[str, Layer]) -> list[Retry]:
+        """The tries after the first, each with what its retries change. A stage's own words win over inherited ones."""
+        steps = steps_of([stage.model_dump(by_alias=True) for stage in file.stages])
+        ways = count_tracks(steps)
+        if ways > MAX_TRACKS:
+            what = f"the retries make {ways} ways through the stages."
+            remedy = f"list fewer retries; at most {MAX_TRACKS} ways can be kept apart."
+            self.problems.append(Problem(what, where(self.root, ("stages",)), remedy))
+            return []
+        rungs: dict[tuple[str, int], Layer] = {}
+        for index, stage in enumerate(file.stages):
+            for number in range(1, steps[index].retries + 1):
+                context = f" in retry {number} of stage {shown(stage.name)}"
+                steps_to = ("stages", index, "on_fail", number - 1, "config")
+                rungs[stage.name, number] = self._layer(steps_to, context=context)
+        known = tracks(steps)
+        return [self._retry(track, stages[track.step.name], rungs) for track in known if not track.is_first_try]
+
+    def _retry(self, track: Track, own: Layer, rungs: Mapping[tuple[str, int], Layer]) -> Retry:
+        changes: dict[KeyPath, Node] = {}
+        for name, number in track.rungs.items():
+            layer = rungs.get((name, number), {})
+            changes |= {path: node for path, node in layer.items() if name == track.step.name or path not in own}
+        place = where(self.root, ("stages",))
+        return Retry(track.name, own, changes, track.before or "", place)
 
     def _layer(self, steps: Sequence[Step], *, context: str = "") -> Layer:
         reading = self.shape.layer(get(self.root, *steps), context=context, hints={"seed": _SEEDS, "seeds": _SEEDS})

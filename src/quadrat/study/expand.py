@@ -26,6 +26,21 @@ MAX_RUNS = 100_000
 
 @final
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Another try at a stage: under the track's name, with the stage's own layer and what the retries change.
+
+    ``before`` is the track that failed; a retry that computes the same would fail in the same way.
+    """
+
+    name: str
+    layer: Layer
+    changes: Layer
+    before: str
+    place: str
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Blueprint:
     """All that runs are made from, read and checked but not yet combined.
 
@@ -39,6 +54,7 @@ class Blueprint:
         arms: what each arm says.
         seeds: the seeds.
         stages: the name of each stage in running order with what it says; one stage without a name at least.
+        retries: the tries after the first: stages of their own beside the others.
         template: the pattern of names, or None for the default.
         places: where ``config``, ``axes``, ``name`` and ``seeds`` stand, and each arm as ``arms.NAME``.
         is_whole: whether nothing was left out of the layers for being wrong.
@@ -56,6 +72,7 @@ class Blueprint:
     template: Template | None
     places: Mapping[str, str]
     is_whole: bool = True
+    retries: Sequence[Retry] = ()
 
     @property
     def points(self) -> int:
@@ -66,7 +83,7 @@ class Blueprint:
     @property
     def runs(self) -> int:
         """How many runs there are in all."""
-        return self.points * len(self.seeds) * len(self.stages)
+        return self.points * len(self.seeds) * (len(self.stages) + len(self.retries))
 
     def place(self, key: str) -> str:
         """Where a block stands, or the file."""
@@ -96,6 +113,11 @@ def expand(blueprint: Blueprint) -> tuple[tuple[RunSpec, ...], list[Problem]]:
     for stage, layer in blueprint.stages:
         for candidate in _candidates(blueprint):
             work.take(stage, layer, candidate)
+            if len(work.problems) >= MAX_PROBLEMS:
+                return (), work.problems
+    for retry in blueprint.retries:
+        for candidate in _candidates(blueprint):
+            work.take(retry.name, retry.layer, candidate, retry=retry)
             if len(work.problems) >= MAX_PROBLEMS:
                 return (), work.problems
     return tuple(work.runs), work.problems
@@ -128,10 +150,11 @@ class _Expansion:
     contents: dict[tuple[str | None, str], RunSpec] = field(default_factory=dict[tuple[str | None, str], RunSpec])
     said: set[tuple[str | None, str]] = field(default_factory=set[tuple[str | None, str]])
 
-    def take(self, stage: str | None, layer: Layer, candidate: _Candidate) -> None:
+    def take(self, stage: str | None, layer: Layer, candidate: _Candidate, *, retry: Retry | None = None) -> None:
         """Resolve one point in one stage and make its runs."""
         blueprint = self.blueprint
-        merged = merge(blueprint.base, layer, candidate.layer, blueprint.forced)
+        changes = retry.changes if retry else {}
+        merged = merge(blueprint.base, layer, candidate.layer, changes, blueprint.forced)
         arm = candidate.arm
         place = blueprint.place(f"arms.{arm}" if arm is not None else "config")
         context = f" in arm {shown(arm)}" if arm is not None else ""
@@ -153,7 +176,7 @@ class _Expansion:
                 return
             content = identity(blueprint.trainable, resolved.values, seed)
             run = RunSpec(blueprint.study, stage, name, blueprint.trainable, resolved.values, seed, point, content)
-            if not self._is_new(run, candidate):
+            if not self._is_new(run, candidate) or not self._is_another_try(run, retry):
                 return
             self.runs.append(run)
 
@@ -206,6 +229,15 @@ class _Expansion:
             self.problems.append(Problem(what, self._name_place(candidate), _name_remedy(self.blueprint)))
             return False
         return True
+
+    def _is_another_try(self, run: RunSpec, retry: Retry | None) -> bool:
+        if retry is None or (retry.before, run.identity) not in self.contents:
+            return True
+        if ("retry", retry.name) not in self.said:
+            self.said.add(("retry", retry.name))
+            what = f"the retry {retry.name!r} changes nothing for {_point_words(run.point)}."
+            self.problems.append(Problem(what, retry.place, "change a value that differs from what has failed."))
+        return False
 
     def _name_place(self, candidate: _Candidate) -> str:
         if "name" in self.blueprint.places:

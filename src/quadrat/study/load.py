@@ -11,6 +11,7 @@ from typing import final
 from quadrat.core.errors import Problem, StudyError
 from quadrat.core.spec import Resources, RunSpec
 from quadrat.study.checking import Checking
+from quadrat.study.ladder import Track, steps_of, tracks
 from quadrat.study.problems import distinct
 from quadrat.study.read import parse_yaml, read_bytes
 from quadrat.study.schema import Saving, StudyFile
@@ -33,6 +34,7 @@ class Study:
         label: the file as a person named it: a path, or ``fluxem/arithmetic_small``.
         source_text: what stood in the file.
         runs: every declared run, in running order.
+        retries: the runs of further tries at a stage; each exists only once the try before it has failed.
         trainable: the functions and the config class.
         overrides: the overrides as they were written.
         warnings: what is right but may not be meant.
@@ -45,6 +47,7 @@ class Study:
     source_text: str
     runs: tuple[RunSpec, ...]
     trainable: Trainable
+    retries: tuple[RunSpec, ...] = ()
     overrides: tuple[str, ...] = ()
     warnings: tuple[Problem, ...] = ()
 
@@ -65,7 +68,13 @@ class Study:
 
     def saving(self, stage: str | None = None) -> Saving:
         """When checkpoints are written in a stage, and by which metric the best one is told."""
-        return saving(self.file, stage)
+        declared = next((track.step.name for track in self.tracks if track.name == stage), stage)
+        return saving(self.file, declared)
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """Every way through every stage, in running order; empty when the study has no stages."""
+        return tuple(tracks(steps_of([stage.model_dump(by_alias=True) for stage in self.file.stages])))
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -95,13 +104,15 @@ def load_study(target: str | Path, *, overrides: Sequence[str] = (), root: Path 
     runs = work.check_runs(file)
     if work.problems or trainable is None or file is None:
         raise StudyError(distinct(work.problems))
+    first = {stage.name for stage in file.stages} or {None}
     return Study(
         name=file.study,
         file=file,
         source=source.path.absolute(),
         label=source.registered or source.label,
         source_text=work.document.text,
-        runs=runs,
+        runs=tuple(run for run in runs if run.stage in first),
+        retries=tuple(run for run in runs if run.stage not in first),
         trainable=trainable,
         overrides=tuple(overrides),
         warnings=tuple(distinct(work.warnings)),

@@ -11,7 +11,7 @@ from typing import Any, cast, final
 MAX_LENGTH = 100
 
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
-_OURS = {"study.lock.json", "report.html", "figures"}
+_OURS = {"study.lock.json", "gates.json", "report.html", "figures"}
 
 
 def objection(name: str) -> str | None:

@@ -34,6 +34,10 @@ MAX_SEED = 2**32 - 1
 """numpy takes no larger one."""
 
 
+_RANGE = re.compile(r"(in|outside)\s*[\[(][^,]+,[^,]+[\])]")
+"""How a range begins and ends; ``quadrat.health`` reads the numbers in it."""
+
+
 def _some(text: str) -> str:
     if not text.strip():
         raise ValueError("should not be empty; write something, or leave the key out")
@@ -42,12 +46,12 @@ def _some(text: str) -> str:
 
 def _condition(value: Any) -> str:
     text = str(value).strip()
-    if text != "nonfinite":
+    if text != "nonfinite" and not _RANGE.fullmatch(text):
         try:
             Comparison.parse(text)
         except ValueError:
-            what = "should be a comparison in quotes or the word nonfinite"
-            raise ValueError(f'{what}; "< 0.05" or nonfinite') from None
+            what = "should be a comparison or a range in quotes or the word nonfinite"
+            raise ValueError(f'{what}; "< 0.05", "in [0.35, 0.5]" or nonfinite') from None
     return text
 
 
@@ -114,6 +118,9 @@ class Rule(Block):
     goal: Goal | None = None
     min_delta: Annotated[float, Field(ge=0, strict=False)] | None = None
     trend: Trend | None = None
+    when: Annotated[dict[Word, Condition], Field(min_length=1)] | None = None
+    relative: Literal["min", "max", "first"] | None = None
+    smooth: Annotated[dict[Literal["mean", "median"], Annotated[int, Field(ge=2)]], Field(min_length=1)] | None = None
     action: Literal["warn", "stop"] = "warn"
     diagnosis: str = ""
     remedy: str = ""
@@ -160,23 +167,54 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _on_fail(value: Any) -> Any:
+    if value in ("stop", "continue"):
+        return value
+    rungs = cast("list[Any]", value) if isinstance(value, list) else []
+    words, retries = [rung for rung in rungs[-1:] if isinstance(rung, str)], list(rungs)
+    if words:
+        retries.pop()
+    if not retries or words not in ([], ["abandon"], ["continue"]) or not all(map(_is_retry, retries)):
+        raise ValueError("should be stop, continue or a list of retries; on_fail: [{config: {lr: 1e-4}}, abandon]")
+    return tuple(rungs)
+
+
+def _is_retry(rung: Any) -> bool:
+    config = rung.get("config") if isinstance(rung, dict) and len(rung) == 1 else None
+    return isinstance(config, dict) and bool(config)
+
+
 @final
 class Stage(Block):
     """A part of a study, with overrides of its own and a gate before what needs it.
 
-    ``on_fail``: ``stop`` skips the stages that need this one, ``continue`` runs them all the same.
+    ``on_fail``: ``stop`` skips the stages that need this one, ``continue`` runs them all the same; a list of retries
+    (``{config: ...}``) tries this stage again with those overrides, one after the other, and ends in ``abandon`` (as
+    ``stop``, and what a list without it means) or ``continue``.
     """
 
     name: Word
     needs: Annotated[Many[str], BeforeValidator(_listed)] = ()
     config: dict[str, Any] = Field(default_factory=dict)
     gate: Gate | None = None
-    on_fail: Literal["stop", "continue"] = "stop"
+    on_fail: Annotated[Any, BeforeValidator(_on_fail)] = "stop"
 
     @field_validator("config", mode="before")
     @classmethod
     def _empty(cls, value: Any) -> Any:
         return {} if value is None else value
+
+
+def _place(value: Any) -> Any:
+    return {"arm": value} if isinstance(value, str) else value
+
+
+@final
+class Queued(Block):
+    """An arm's place in the queue. ``retest`` is the reason why what it measured so far does not count."""
+
+    arm: Word
+    retest: Word | None = None
 
 
 @final
@@ -280,6 +318,7 @@ class StudyFile(Block):
     compile: Literal["off", "auto", "on"] = "off"
     rules: Many[RuleOrSet] = ()
     stages: Many[Stage] = ()
+    queue: Many[Annotated[Queued, BeforeValidator(_place)]] = ()
     panels: Many[Panel] = ()
     diagrams: Many[Diagram] = ()
     baseline: Annotated[dict[str, Any], BeforeValidator(_baseline)] = Field(default_factory=dict)
@@ -305,7 +344,7 @@ class StudyFile(Block):
         arms = cast("dict[str, Any]", value)
         return {name: {} if values is None else values for name, values in arms.items()}
 
-    @field_validator("rules", "stages", "panels", "diagrams", "sinks", "primary", mode="before")
+    @field_validator("rules", "stages", "queue", "panels", "diagrams", "sinks", "primary", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
         return () if value is None else value

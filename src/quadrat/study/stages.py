@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -32,7 +33,7 @@ def stage_problems(stages: Sequence[Ordered], root: Node) -> list[Problem]:
     names = [stage.name for stage in stages]
     for index, stage in enumerate(stages):
         place = where(root, ("stages", index, "name"))
-        reason = objection(stage.name)
+        reason = objection(stage.name) or _taken(stage.name)
         if reason:
             problems.append(Problem(f"the stage name {shown(stage.name)} cannot be used: {reason}.", place, _SAFE))
         if stage.name.casefold() in seen:
@@ -64,6 +65,11 @@ def ordered(stages: Sequence[Ordered]) -> list[str]:
         done.append(ready.name)
         waiting.remove(ready)
     return done
+
+
+def _taken(name: str) -> str | None:
+    """Folders of retries are called so: ``overfit.retry1``, ``generalize.overfit_retry1``."""
+    return "names with retry and a number are those of retries" if re.search(r"[._]retry[0-9]+(\.|$)", name) else None
 
 
 _SAFE = "use letters, digits and _ . - only."

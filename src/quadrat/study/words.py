@@ -23,6 +23,7 @@ def word_problems(file: StudyFile, root: Node) -> list[Problem]:
     problems += _seed_problems(file, root)
     problems += stage_problems(file.stages, root)
     problems += _rule_problems(file, root)
+    problems += _queue_problems(file, root)
     launchers = members("launchers")
     if launchers and file.launcher not in launchers:
         place = where(root, ("launcher",))
@@ -76,6 +77,19 @@ def _seed_problems(file: StudyFile, root: Node) -> list[Problem]:
             place = where(root, ("seeds", index))
             problems.append(Problem(f"seed {seed} is listed twice.", place, "remove one of the two."))
         seen.add(seed)
+    return problems
+
+
+def _queue_problems(file: StudyFile, root: Node) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    for index, place in enumerate(file.queue):
+        spot = where(root, ("queue", index))
+        if place.arm not in file.arms:
+            problems.append(unknown_key(place.arm, list(file.arms), kind="arm", where=spot))
+        if place.arm in seen:
+            problems.append(Problem(f"arm {shown(place.arm)} is queued twice.", spot, "remove one of the two."))
+        seen.add(place.arm)
     return problems
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from quadrat.tensor.seeding import loaded_torch
 
 STATE = "state.json"
 TENSORS = "tensors.safetensors"
+_TENSOR = '{"~": "tensor", '
 
 
 def save(folder: Path, state: Mapping[str, Any]) -> None:
@@ -35,8 +37,11 @@ def save(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """Read back what ``save`` wrote. Tensors arrive on the CPU."""
-    skeleton = json.loads((folder / STATE).read_text(encoding="utf-8"))
+    """Read back what ``save`` wrote. Tensors arrive on the CPU, as tensors also where nobody has imported torch yet."""
+    text = (folder / STATE).read_text(encoding="utf-8")
+    skeleton = json.loads(text)
+    if _TENSOR in text:
+        import_module("torch")
     path = folder / TENSORS
     return _decode(skeleton, _read_arrays(path) if path.exists() else {})
 

@@ -69,6 +69,15 @@ def train(config: Config, context: Context) -> Iterator[Event]:
     yield Artifact("predictions.jsonl", [{"x": x, "y": state["weight"] * x} for x in points])
 
 
+def evaluate(config: Config, context: Context) -> Iterator[Event]:
+    """How far a finished model's slope is from ``config.slope``."""
+    assert context.state is not None
+    step, weight = context.state["step"], context.state["weight"]
+    _misbehave(config, step)
+    yield Metrics(step, {"test/gap": abs(weight - config.slope), "weight": weight})
+    yield Artifact("tables/slope.jsonl", [{"slope": config.slope, "found": weight}])
+
+
 def pack_key(config: Config) -> int:
     """Runs of one length go together."""
     return config.steps

@@ -33,9 +33,9 @@ def load_network(place: Path) -> tuple[Network, Config]:
         raise ValueError(f"there is no trained network at {path}: name a finished run's folder")
     try:
         with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-        config = Config.model_validate_json(about["config"])
-        network = build(config, k_max=int(about["k_max"]), vocabulary=json.loads(about["vocabulary"]), seed=0)
+            about = json.loads((file.metadata() or {})["network"])
+        config = Config.model_validate(about["config"])
+        network = build(config, k_max=int(about["k_max"]), vocabulary=about["vocabulary"], seed=0)
         network.load_state_dict(load_file(path))
     except (KeyError, SafetensorError, RuntimeError) as problem:
         raise ValueError(f"{path} holds no network of this study ({problem})") from problem

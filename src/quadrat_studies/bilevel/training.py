@@ -204,12 +204,13 @@ def save_weights(path: Path, *, network: Network, config: Config) -> None:
     from safetensors.torch import save_file
 
     about = {
-        "config": config.model_dump_json(),
-        "k_max": str(network.k_max),
-        "vocabulary": json.dumps(list(network.vocabulary)),
+        "config": config.model_dump(mode="json"),
+        "k_max": network.k_max,
+        "vocabulary": list(network.vocabulary),
     }
     parts = {name: part.detach().cpu().contiguous().clone() for name, part in network.state_dict().items()}
-    save_file(parts, path, metadata=about)
+    # One key: safetensors writes several in another order each time, and equal networks should be equal bytes.
+    save_file(parts, path, metadata={"network": json.dumps(about)})
 
 
 def load_weights(network: Network, place: Path) -> None:

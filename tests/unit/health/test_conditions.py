@@ -21,6 +21,10 @@ OPS = st.sampled_from(["<", "<=", ">", ">="])
         (">= -.5", ">= -.5", [-0.5, 0.0], [-0.51]),
         ("> 3.", "> 3.", [3.5], [3.0]),
         ("nonfinite", "nonfinite", [], [0.0, 1e308, -1e308]),
+        ("in [0.35,0.5]", "in [0.35, 0.5]", [0.35, 0.4, 0.5], [0.349, 0.501]),
+        ("in (0.35, 0.5)", "in (0.35, 0.5)", [0.36], [0.35, 0.5]),
+        (" outside [0.2, .5] ", "outside [0.2, .5]", [0.19, 0.51], [0.2, 0.3, 0.5]),
+        ("outside (0.2, 0.5]", "outside (0.2, 0.5]", [0.2, 0.51], [0.21, 0.5]),
     ],
 )
 def test_a_condition_says_what_is_bad(written, text, bad, good):
@@ -45,6 +49,11 @@ def test_a_condition_says_what_is_bad(written, text, bad, good):
         "< 1_0",
         "< 1 < 2",
         "finite",
+        "in [1, 1]",
+        "in [2, 1]",
+        "in 1, 2",
+        "in [1, nan]",
+        "between [1, 2]",
         "",
         0.2,
         True,
@@ -76,3 +85,6 @@ def test_opposite_bands_do_not_cover_each_other_and_every_band_covers_nonfinite(
     assert not odd.covers(low)
     assert not parse_condition("< 0.1").covers(parse_condition("<= 0.1"))
     assert parse_condition("<= 0.1").covers(parse_condition("< 0.1"))
+    ring, wide = parse_condition("outside [0.2, 0.5]"), parse_condition("outside [0.3, 0.4]")
+    assert wide.covers(ring) and not ring.covers(wide)
+    assert wide.covers(parse_condition("> 0.5")) and not wide.covers(parse_condition("in [0.2, 0.3]"))

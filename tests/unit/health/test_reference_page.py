@@ -48,7 +48,7 @@ def test_the_example_does_what_the_page_says(rules, text):
 
 def test_the_page_has_its_examples_and_names_every_key_and_set():
     text = PAGE.read_text(encoding="utf-8")
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 11
     assert text.count("```yaml") == len(EXAMPLES)
     table = text.split("## The keys")[1].split("##")[0]
     assert set(RULE_KEYS) <= set(re.findall(r"`(\w+)`", table))

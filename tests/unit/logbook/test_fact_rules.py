@@ -109,6 +109,13 @@ def test_uncommitted_changes_have_to_be_saved(found, facts):
     assert found(git=None) == []
 
 
+def test_gates_that_one_arm_passes_and_another_fails_leave_the_conclusion_open(facts, answer):
+    gates = [{"stage": "s", "condition": arm, "outcome": found} for arm, found in (("a", "pass"), ("b", "fail"))]
+    text = fill(answer(draft(facts)), {**facts, "gates": gates}).text
+    for word in ("supported", "refuted", "inconclusive"):
+        assert check(text.replace("**Verdict:** supported", f"**Verdict:** {word}"), {**facts, "gates": gates}) == []
+
+
 @pytest.mark.parametrize(
     ("outcomes", "right"),
     [

@@ -159,3 +159,9 @@ def test_runtime_tells_what_of_the_machine_was_taken(facts):
     assert "512.0 MiB in the largest process" in text
     assert "71 % busy, 305 W, at most 60 C, at most 3.0 GiB in use" in text
     assert "did not answer" in outcome.runtime({**facts, "runtime": {**about, "gpu": "unknown"}})
+
+
+def test_a_criterion_on_the_best_step_is_called_a_selection(facts):
+    assert "selection" not in outcome.gates(facts)
+    facts["gates"][0]["criterion"] = "mean over seeds of the best all.exact_accuracy: pass >= 0.05"
+    assert "a selection, not an estimate" in outcome.gates(facts)

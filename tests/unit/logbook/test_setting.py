@@ -18,28 +18,6 @@ def test_when_the_hypothesis_was_declared(facts):
     assert setting.declared({}) == NOT_RECORDED
 
 
-def test_every_option_is_in_the_config_block(facts):
-    text = setting.config(facts)
-    for key in [*facts["config_common"], "model.kind", "model.width"]:
-        assert f"`{key}`" in text
-    assert "| `note`          | `a\\|b`  |" in text
-
-
-def test_few_conditions_are_columns_and_many_are_rows():
-    few = setting.matrix({"a": {"x": 1}, "b": {"y": 2}}, baselines=["b"])
-    assert few.split("\n")[0].split() == ["|", "Option", "|", "a", "|", "b", "(baseline)", "|"]
-    assert few.count("n/a") == 2
-    many = setting.matrix({f"c{i}": {"x": i} for i in range(30)})
-    assert many.split("\n")[0].split() == ["|", "Condition", "|", "`x`", "|"]
-    assert len(many.split("\n")) == 32
-
-
-def test_the_baseline_is_marked(facts):
-    assert "| token_only (baseline) |" in setting.config({**facts, "baseline": "token_only"})
-    assert "| hybrid (baseline) |" in setting.config({**facts, "baselines": {"": "hybrid"}})
-    assert "(baseline)" not in setting.config(facts)
-
-
 def test_runs_that_saw_several_states_of_the_code_say_so(facts):
     facts["git"] |= {"dirty": "False; True", "diff": "None; results/s/r/git.diff"}
     assert "has uncommitted changes, not the same in every run" in setting.code_state(facts)
@@ -65,6 +43,12 @@ def test_many_files_are_counted_and_not_listed(facts):
     assert "and 10 more files" in text
 
 
+def test_the_source_of_data_is_told_where_the_manifest_says_it(facts):
+    assert ", source" not in setting.data(facts)
+    facts["data"][0]["info"] = {"source": "drawn at random", "license": "CC0"}
+    assert "content key `0123456789ab`, source drawn at random, license CC0:" in setting.data(facts)
+
+
 def test_many_artifacts_are_counted_and_few_are_not(facts):
     assert "more files" not in setting.artifacts(facts)
     facts["artifacts"] *= 43
@@ -75,6 +59,13 @@ def test_many_artifacts_are_counted_and_few_are_not(facts):
 def test_deviations_are_listed_with_their_reason():
     text = setting.deviations({"amendments": [{"time": "2026-11-21", "reason": "more seeds", "changes": ["seeds +3"]}]})
     assert text == "- 2026-11-21: more seeds\n  - `seeds +3`"
+
+
+def test_runs_made_again_are_listed_with_their_level():
+    line = {"run": "hybrid_S0", "ran": "2026-11-22T10:00:00Z", "level": "differs", "conclusion": "differs from step 3"}
+    text = setting.rerun({"rerun": [line, {**line, "run": "hybrid_S1", "level": "identical bytes"}]})
+    assert "| `hybrid_S0` | 2026-11-22T10:00:00Z | differs         | differs from step 3 |" in text
+    assert text.count("identical bytes") == 1
 
 
 def test_nothing_and_not_recorded_are_told_apart():

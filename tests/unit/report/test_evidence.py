@@ -152,12 +152,21 @@ def test_no_cell_of_the_csv_is_a_formula(bench):
     assert dict(zip(head, row, strict=True))["delta"] == "-0.5"  # a number is no formula
 
 
+def test_a_figure_too_large_to_commit_as_vectors_is_kept_as_pixels(half_grid, monkeypatch):
+    monkeypatch.setattr("quadrat.report.evidence.LARGEST_VECTOR", 10)
+    folder = write_evidence(half_grid.root, "sums")
+    facts = json.loads((folder / "facts.json").read_bytes())
+    assert facts["figures"]
+    assert {path.rpartition(".")[2] for path in facts["figures"]} == {"png"}
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".png"}
+
+
 def test_a_phase_diagram_leaves_its_figure_and_its_cells(half_grid, monkeypatch):
     folder = write_evidence(half_grid.root, "sums")
     slug = "diagram-gamma-n_layers-test_id-exact_match"
     facts = json.loads((folder / "facts.json").read_bytes())
     assert f"{folder.name}/figures/{slug}.svg" in facts["figures"]
-    assert (folder / "figures" / f"{slug}.png").is_file()
+    assert not (folder / "figures" / f"{slug}.png").exists()
     content = (folder / "diagrams" / f"{slug}.csv").read_text()
     rows = list(csv.DictReader(io.StringIO(content)))
     assert [(row["n_layers"], row["gamma"]) for row in rows[:3]] == [("2", "1.0"), ("2", "0.5"), ("3", "1.0")]

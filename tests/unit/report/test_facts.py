@@ -7,10 +7,11 @@ import math
 
 import pytest
 
+from quadrat.analyze.gates import criterion
 from quadrat.core.errors import StoreError
 from quadrat.logbook.check import check
 from quadrat.logbook.record import draft
-from quadrat.report.facts import collect, criterion
+from quadrat.report.facts import collect
 from quadrat.report.provenance import merged
 from quadrat.report.settings import divide
 

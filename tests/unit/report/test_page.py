@@ -384,9 +384,13 @@ def test_a_study_with_stages_shows_each_stage(bench):
     gate = {"metric": "test_id/exact_match", "pass": "> 0.9"}
     bench.declare(runs, stages=[{"name": "one", "gate": gate}, {"name": "two"}])
     page = Page(render(load_study_table(bench.folder)))
-    head, one = rows(page, "Stages and their gates.")
-    assert head[:2] == ["Stage", "Outcome"]
-    assert one[:2] == ["one", "○ not run"]
+    head, one, other = rows(page, "Stages and their gates.")
+    assert head[:3] == ["Stage", "Condition", "Outcome"]
+    assert (one[:3], other[:3]) == (["one", "token_only", "○ not run"], ["one", "b", "○ not run"])
+    assert [row[1:3] for row in rows(page, "The board: 2 not tested.")[1:]] == [
+        ["token_only", "○ not tested"],
+        ["b", "○ not tested"],
+    ]
     assert [row[0] for row in rows(page, "How the runs of each condition ended.")[1:]] == [
         "one/token_only baseline",
         "one/b",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -71,3 +73,14 @@ def test_equal_states_give_equal_bytes(tmp_path):
 def test_what_cannot_be_kept_is_refused_by_place(tmp_path, state, place):
     with pytest.raises(TypeError, match=place.replace(".", r"\.")):
         checkpoint.save(tmp_path, state)
+
+
+def test_tensors_are_tensors_in_a_process_that_has_not_imported_torch(tmp_path):
+    checkpoint.save(tmp_path, {"w": torch.ones(2), "a": np.ones(2)})
+    asked = (
+        "import sys; from pathlib import Path; from quadrat.tensor.checkpoint import load; "
+        "assert 'torch' not in sys.modules; state = load(Path(sys.argv[1])); "
+        "print(type(state['w']).__module__, type(state['a']).__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", asked, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["torch", "numpy"]
