@@ -60,7 +60,7 @@ def test_a_command_is_one(row, monkeypatch):
     monkeypatch.chdir(ROOT)
     words = shlex.split(row[2].strip("`"))
     assert words.pop(0) == "quadrat"
-    context = click.Context(program, obj={"root": None})
+    context = click.Context(program, obj={"root": None}, **program.context_settings)
     command = program
     while isinstance(command, click.Group):
         name = words.pop(0)

@@ -75,7 +75,7 @@ def test_it_outlives_its_terminal(background, eventually):
     process = conductor(background)
     for descriptor in (slave, master):
         os.close(descriptor)
-    assert shell.wait(timeout=20) == -signal.SIGHUP
+    assert shell.wait(timeout=50) == -signal.SIGHUP
     metrics = background.run_folder("R0.5_S7") / "metrics.ndjson"
     eventually(lambda: metrics.exists() and metrics.stat().st_size > 0)
     size = metrics.stat().st_size
