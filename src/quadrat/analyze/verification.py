@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final, final
 
 from quadrat.analyze.testimony import contradictions
-from quadrat.core.errors import QuadratError, UsageError
+from quadrat.core.errors import UsageError
 from quadrat.core.verdicts import Status
 from quadrat.journal import audit
-from quadrat.journal.atomic import read_json
+from quadrat.journal.atomic import read_mapping
 from quadrat.journal.audit import EVIDENCE, Audit, Verified
 from quadrat.journal.layout import RESULTS, RunFolder, StudyFolder
 from quadrat.journal.seal import Damage
@@ -103,7 +103,7 @@ def verify_record(root: Path, path: Path, *, fast: bool = False) -> Verification
             where=path.as_posix(),
             remedy="draft the record of its study: quadrat record draft STUDY.",
         )
-    study = str(_mapping(kept / EVIDENCE).get("study") or kept.name.partition("_")[2])
+    study = str(read_mapping(kept / EVIDENCE).get("study") or kept.name.partition("_")[2])
     folder = StudyFolder(root, study)
     work = Audit(root, fast=fast)
     work.evidence(kept)
@@ -139,7 +139,7 @@ def _contradictions(work: Audit, run: RunFolder, declared: Mapping[str, Any] | N
 
 
 def _declared(folder: StudyFolder) -> dict[str, Mapping[str, Any]]:
-    listed = _mapping(folder.lock_json).get("declared")
+    listed = read_mapping(folder.lock_json).get("declared")
     rows = listed if isinstance(listed, list) else []
     return {str(row.get("path")): row for row in rows if isinstance(row, dict)}
 
@@ -163,7 +163,7 @@ def _absent(work: Audit, folder: StudyFolder, kept: Path, *, only: str | None = 
                 absent.append(place)
             continue
         # A run that failed may be tried again; one that came to its end stays as it was.
-        if _mapping(then / "verdict.json").get("status") not in SETTLED:
+        if read_mapping(then / "verdict.json").get("status") not in SETTLED:
             continue
         other = _other(_held(then / "manifest.json"), _held(run.manifest))
         if other is not None:
@@ -175,7 +175,7 @@ def _absent(work: Audit, folder: StudyFolder, kept: Path, *, only: str | None = 
 
 def _held(manifest: Path) -> dict[str, str]:
     """Every file that a manifest names, those removed since among them, with its hash."""
-    content = _mapping(manifest)
+    content = read_mapping(manifest)
     entries = [*_listed(content, "files"), *_listed(content, "removed")]
     return {str(entry["path"]): str(entry.get("sha256")) for entry in entries if "path" in entry}
 
@@ -187,11 +187,3 @@ def _other(then: Mapping[str, str], now: Mapping[str, str]) -> str | None:
 def _listed(content: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     listed = content.get(key)
     return [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except QuadratError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -11,7 +11,6 @@ from typing import Any, final
 from quadrat.conduct.costs import compiles, relative_cost
 from quadrat.core.secrets import masked
 from quadrat.core.spec import Job, RunSpec
-from quadrat.journal.atomic import write_bytes, write_json
 from quadrat.journal.layout import StudyFolder
 from quadrat.run import capture, order
 from quadrat.run.order import Keep, WorkOrder
@@ -54,10 +53,7 @@ def capture_once(folder: StudyFolder, root: Path) -> str:
     """Record machine and code once for a launch; return the folder relative to the root."""
     target = folder.jobs / CAPTURED
     target.mkdir(parents=True, exist_ok=True)
-    facts, patch = capture.code(root)
-    write_json(target / "env.json", capture.environment())
-    write_json(target / "git.json", facts)
-    write_bytes(target / "git.diff", patch)
+    capture.write(target, root)
     return target.relative_to(root).as_posix()
 
 

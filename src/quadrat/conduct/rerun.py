@@ -22,11 +22,11 @@ from typing import Any, Final, final
 from quadrat.analyze.compare import differences
 from quadrat.analyze.rerun import FOLDER, REPORT, Comparison, Tolerance, compare, siblings_of
 from quadrat.conduct.checkout import Code, holding, put_back
-from quadrat.core.errors import QuadratError, RunError, StoreError, UsageError
+from quadrat.core.errors import RunError, StoreError, UsageError
 from quadrat.core.secrets import mask
 from quadrat.core.spec import Point, Resources, RunSpec
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import read_bytes, read_json, write_bytes, write_json
+from quadrat.journal.atomic import read_bytes, read_mapping, write_json
 from quadrat.journal.audit import Audit
 from quadrat.journal.layout import MARKER, RESULTS, RunFolder, StudyFolder
 from quadrat.journal.reader import RunView
@@ -165,7 +165,7 @@ def _code(run: RunFolder, *, root: Path, work: Path, row: Mapping[str, Any], wis
     if not wish.here:
         work.mkdir()
         patch = read_bytes(run.git_diff) if run.git_diff.is_file() else b""
-        why = put_back(root, work / "code", facts=_mapping(run.git), patch=patch, trainable=trainable)
+        why = put_back(root, work / "code", facts=read_mapping(run.git), patch=patch, trainable=trainable)
     if isinstance(why, Code):
         mapped = [why.root / folder.relative_to(root) for folder in beside if folder.is_relative_to(root)]
         return replace(why, python_path=(*holding(mapped, trainable), *why.python_path))
@@ -175,7 +175,7 @@ def _code(run: RunFolder, *, root: Path, work: Path, row: Mapping[str, Any], wis
 
 def _beside(run: RunFolder, root: Path) -> list[Path]:
     """Folders in which the trainable's module may lie: that of the study's file, and the root."""
-    source = _mapping(StudyFolder(root, run.path.relative_to(root).parts[1]).lock_json).get("source")
+    source = read_mapping(StudyFolder(root, run.path.relative_to(root).parts[1]).lock_json).get("source")
     file = str(source.get("file", "")) if isinstance(source, dict) else ""
     return list(dict.fromkeys([(root / file).resolve().parent, root] if file else [root]))
 
@@ -197,7 +197,7 @@ def _data(run: RunFolder, *, root: Path, base: Path) -> list[str]:
             held.unlink()
         shutil.rmtree(held, ignore_errors=True)
     (base / "data").mkdir()
-    manifest = _mapping(run.data)
+    manifest = read_mapping(run.data)
     if not manifest:
         return []
     audit = Audit(root)
@@ -211,17 +211,14 @@ def _data(run: RunFolder, *, root: Path, base: Path) -> list[str]:
 
 
 def _capture(base: Path, code: Code) -> None:
-    facts, patch = capture.code(code.root)
     target = base / CAPTURED
     target.mkdir(parents=True)
-    write_json(target / "env.json", capture.environment())
-    write_json(target / "git.json", facts)
-    write_bytes(target / "git.diff", patch)
+    capture.write(target, code.root)
 
 
 def _drift(run: RunFolder, base: Path) -> list[str]:
     """How this machine and its packages differ from what was recorded."""
-    then, now = _mapping(run.env), _mapping(base / CAPTURED / "env.json")
+    then, now = read_mapping(run.env), read_mapping(base / CAPTURED / "env.json")
     flat = [
         {**{k: v for k, v in env.items() if not isinstance(v, dict)}, **env.get("packages", {})} for env in (then, now)
     ]
@@ -231,7 +228,7 @@ def _drift(run: RunFolder, base: Path) -> list[str]:
 
 
 def _order(run: RunFolder, row: Mapping[str, Any], *, folder: StudyFolder, code: Code, wish: Wish) -> WorkOrder:
-    rules = _mapping(folder.lock_json).get("rules")
+    rules = read_mapping(folder.lock_json).get("rules")
     spec = RunSpec(
         study=folder.name,
         stage=row["stage"],
@@ -320,11 +317,3 @@ def _report(again: Again, run: RunFolder, *, root: Path, row: Mapping[str, Any])
         "remarks": list(again.remarks),
         **again.comparison.as_dict(),
     }
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except QuadratError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -108,6 +108,15 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; empty when it is absent, damaged, a link to somewhere else or something else."""
+    try:
+        value = read_json(path)
+    except StoreError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in ``folder`` survive power loss."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
 
-from quadrat.core.errors import QuadratError, StoreError, UsageError
+from quadrat.core.errors import StoreError, UsageError
 from quadrat.core.secrets import mask
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import dumps, open_regular, read_json
+from quadrat.journal.atomic import dumps, open_regular, read_mapping
 from quadrat.journal.audit import beside, evidence_of
 from quadrat.journal.layout import MARKER, StudyFolder
 from quadrat.journal.reader import RunView
@@ -117,14 +117,14 @@ def _data(folder: StudyFolder) -> set[str]:
     """The data folders that runs, evaluations and re-runs name."""
     found: set[str] = set()
     for run in (*folder.runs(), *beside(folder)):
-        name = _mapping(run.data).get("folder")
+        name = read_mapping(run.data).get("folder")
         if isinstance(name, str) and Path(name).parts[:1] == ("data",) and ".." not in Path(name).parts:
             found.add(name)
     return found
 
 
 def _source(folder: StudyFolder) -> str:
-    source = _mapping(folder.lock_json).get("source")
+    source = read_mapping(folder.lock_json).get("source")
     return str(source.get("file", "")) if isinstance(source, dict) else ""
 
 
@@ -189,11 +189,3 @@ def _info(name: str) -> zipfile.ZipInfo:
     info.external_attr = _MODE
     info.compress_type = zipfile.ZIP_STORED if name.endswith(_STORED) else zipfile.ZIP_DEFLATED
     return info
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except QuadratError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -12,13 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Final, final
 
 from filelock import FileLock, Timeout
 
-from quadrat.core.errors import QuadratError
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import read_json
+from quadrat.journal.atomic import read_mapping
 from quadrat.journal.audit import BESIDE, evidence_of
 from quadrat.journal.layout import RunFolder, StudyFolder, studies
 from quadrat.journal.lock import conductor_of, study_lock
@@ -131,7 +130,7 @@ def _of_study(root: Path, folder: StudyFolder) -> Iterator[Heap]:
 def _checkpoints(folder: StudyFolder, run: RunFolder, cited: dict[str, str]) -> Iterator[Heap]:
     """Checkpoints of a run that has come to its end, but for the last and the best."""
     steps = sorted(path for path in run.checkpoints.glob("step-*") if path.is_dir() and not path.is_symlink())
-    kept = {path.name for path in steps[-1:]} | {str(_mapping(run.checkpoints / "best.json").get("folder"))}
+    kept = {path.name for path in steps[-1:]} | {str(read_mapping(run.checkpoints / "best.json").get("folder"))}
     for path in steps:
         if path.name not in kept:
             place = path.relative_to(folder.path).as_posix()
@@ -167,7 +166,7 @@ def _left_beside(folder: StudyFolder) -> Iterator[Heap]:
 def _data(root: Path) -> Iterator[Heap]:
     """Data folders that Quadrat built and that no run, evaluation, re-run or record names."""
     named = {
-        str(_mapping(path).get("folder")) for part in ("results", "experiments") for path in _manifests(root / part)
+        str(read_mapping(path).get("folder")) for part in ("results", "experiments") for path in _manifests(root / part)
     }
     for path in sorted((root / "data").glob("*")):
         is_ours = path.is_dir() and not path.is_symlink() and (path / _SPLIT).is_file()
@@ -193,7 +192,7 @@ def _cited(root: Path, folder: StudyFolder) -> dict[str, str]:
     for kept in evidence_of(root, folder.name):
         for manifest in (kept / "runs").rglob("manifest.json"):
             place = manifest.parent.relative_to(kept / "runs").as_posix()
-            listed = _mapping(manifest).get("files")
+            listed = read_mapping(manifest).get("files")
             for entry in listed if isinstance(listed, list) else []:
                 path = str(entry.get("path"))
                 if path.startswith("checkpoints/step-"):
@@ -215,11 +214,3 @@ def _size(path: Path) -> int:
     paths = [path, *path.rglob("*")] if path.is_dir() and not path.is_symlink() else [path]
     found = [item.lstat() for item in paths]
     return sum(item.st_size for item in found if stat.S_ISREG(item.st_mode))
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        value = read_json(path)
-    except QuadratError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
-from quadrat.journal.atomic import read_json
-from quadrat.report.provenance import read_mapping
+from quadrat.journal.atomic import read_json, read_mapping
 from quadrat.report.reruns import kept_reruns
 
 

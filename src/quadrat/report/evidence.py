@@ -31,7 +31,7 @@ from quadrat.analyze.declaration import plain
 from quadrat.analyze.diagram import Cell, PhaseDiagram, phase_diagrams
 from quadrat.analyze.table import StudyTable, load_study_table
 from quadrat.core.errors import StoreError
-from quadrat.journal.atomic import dumps, read_bytes, write_bytes
+from quadrat.journal.atomic import dumps, read_bytes, read_mapping, write_bytes
 from quadrat.journal.layout import StudyFolder, inside
 from quadrat.report import drawing, gallery, provenance
 from quadrat.report.facts import Facts, collect, facts_of
@@ -105,7 +105,7 @@ def _renew(path: Path, content: bytes) -> None:
 
 def _before(folder: Path) -> set[str]:
     """What the last manifest names, as far as it stays inside the folder."""
-    listing = provenance.read_mapping(folder / MANIFEST).get("files")
+    listing = read_mapping(folder / MANIFEST).get("files")
     paths = [str(item.get("path")) for item in listing if isinstance(item, dict)] if isinstance(listing, list) else []
     return {path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts}
 

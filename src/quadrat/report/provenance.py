@@ -10,20 +10,10 @@ from typing import Any
 
 from quadrat.analyze.rows import Row
 from quadrat.analyze.table import StudyTable
-from quadrat.core.errors import QuadratError
-from quadrat.journal.atomic import read_json
+from quadrat.journal.atomic import read_mapping
 from quadrat.journal.layout import RunFolder
 
 _KEPT = ("artifacts/", "checkpoints/", "model.")
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """A JSON object from a run folder; empty when it is absent, damaged or a link to somewhere else."""
-    try:
-        value = read_json(path)
-    except (QuadratError, OSError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def folders(table: StudyTable) -> list[tuple[Row, RunFolder]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from quadrat.journal.atomic import read_mapping
 from quadrat.journal.audit import EVIDENCE
 from quadrat.journal.seal import hash_file
 from quadrat.logbook.check import Finding
-from quadrat.report.provenance import read_mapping
 
 
 @final

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from quadrat.analyze.rerun import FOLDER, REPORT
-from quadrat.journal.atomic import write_json
-from quadrat.report.provenance import read_mapping
+from quadrat.journal.atomic import read_mapping, write_json
 
 KEPT: Final = "reruns.json"
 _TOLD: Final = ("run", "ran", "level", "expected", "conclusion")

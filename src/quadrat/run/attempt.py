@@ -8,7 +8,6 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, final
 
@@ -22,7 +21,8 @@ from quadrat.journal.layout import RunFolder
 from quadrat.journal.ndjson import read_rows
 from quadrat.journal.process import ProcessId
 from quadrat.journal.seal import seal
-from quadrat.journal.writer import RunWriter
+from quadrat.journal.writer import RunWriter, now
+from quadrat.launchers.entry import put_on_path
 from quadrat.run import capture, resume, vitals
 from quadrat.run.data import Data, data_of
 from quadrat.run.loop import Ending, Loop, describe
@@ -95,9 +95,7 @@ class Attempt:
             Exception: whatever importing the trainable or building its data raises.
         """
         told, saved = self.told, self.beginning.saved
-        for entry in reversed(told.python_path):
-            if entry not in sys.path:
-                sys.path.insert(0, entry)
+        put_on_path(told.python_path)
         trainable = resolve(told.spec.trainable)
         config = trainable.config_class.model_validate(dict(told.spec.config))
         write_text(self.folder.config, dump_yaml(told.spec.config))
@@ -165,10 +163,7 @@ class Attempt:
             for target in (folder.env, folder.git, folder.git_diff):
                 write_bytes(target, (source / target.name).read_bytes())
             return
-        facts, patch = capture.code(self._root)
-        write_json(folder.env, capture.environment())
-        write_json(folder.git, facts)
-        write_bytes(folder.git_diff, patch)
+        capture.write(folder.path, self._root)
 
     def _provide(self, trainable: Trainable, config: Any) -> Data | None:
         data = data_of(trainable, config, spec=self.told.spec, root=self._root)
@@ -201,6 +196,6 @@ class Attempt:
             "compiled": told.compile if self.beginning.compiled is None else self.beginning.compiled,
             "device": seeding.default_device(told.resources.gpus),
             "determinism": {**pinned, **capture.variables()},
-            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "time": now(),
         }
         return {**row, "drift": resume.drift(self.beginning.saved, row)}

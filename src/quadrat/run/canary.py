@@ -6,7 +6,6 @@ It writes into its job folder only; the run itself starts afresh later.
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from quadrat.core.context import Context
 from quadrat.core.events import Checkpoint, Event, Metrics, Note
 from quadrat.journal.atomic import read_json, write_json
 from quadrat.journal.ndjson import encode_metrics
+from quadrat.launchers.entry import put_on_path
 from quadrat.run import order
 from quadrat.run.data import data_of
 from quadrat.study.trainable import resolve
@@ -58,9 +58,7 @@ def sing(job: Path) -> int:
     """Run the first order of a job folder for a few seconds and leave ``canary.json`` there."""
     told, scratch = order.read(job)[0], job / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
-    for entry in reversed(told.python_path):
-        if entry not in sys.path:
-            sys.path.insert(0, entry)
+    put_on_path(told.python_path)
     began = time.monotonic()
     trainable = resolve(told.spec.trainable)
     config = trainable.config_class.model_validate(dict(told.spec.config))

@@ -18,6 +18,7 @@ from typing import Any, Final
 import psutil
 
 from quadrat.core.secrets import mask
+from quadrat.journal.atomic import write_bytes, write_json
 
 ALLOWED: Final = (
     "CUBLAS_WORKSPACE_CONFIG",
@@ -76,6 +77,14 @@ def accelerators() -> list[str] | str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+
+
+def write(folder: Path, root: Path) -> None:
+    """Leave ``env.json`` of this machine, ``git.json`` and ``git.diff`` of the code around ``root`` in ``folder``."""
+    facts, patch = code(root)
+    write_json(folder / "env.json", environment())
+    write_json(folder / "git.json", facts)
+    write_bytes(folder / "git.diff", patch)
 
 
 def _processor() -> str:

@@ -13,7 +13,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, final
 
@@ -23,13 +22,13 @@ from quadrat.core.secrets import masked
 from quadrat.core.spec import RunSpec
 from quadrat.core.verdicts import Status
 from quadrat.health.monitor import Monitor
-from quadrat.journal.atomic import read_json, write_bytes, write_json, write_text
+from quadrat.journal.atomic import read_json, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
 from quadrat.journal.layout import RunFolder, StudyFolder
 from quadrat.journal.process import ProcessId
 from quadrat.journal.reader import RunView
 from quadrat.journal.seal import seal
-from quadrat.journal.writer import RunWriter
+from quadrat.journal.writer import RunWriter, now
 from quadrat.run import capture, saving
 from quadrat.run.data import data_of
 from quadrat.run.loop import Loop
@@ -99,9 +98,9 @@ def evaluate(run: RunFolder, overrides: Sequence[str], *, root: Path, argv: Sequ
     write_text(folder.config, dump_yaml(spec.config))
     if data is not None:
         write_json(folder.data, data.manifest)
-    _capture(folder, root)
+    capture.write(folder.path, root)
     about |= {"seed_applied": seeding.apply(spec.seed), "determinism": {**pinned, **capture.variables()}}
-    about |= {"argv": masked(argv), "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    about |= {"argv": masked(argv), "time": now()}
     with tempfile.TemporaryDirectory(prefix="quadrat-") as scratch:
         context = Context(
             seed=spec.seed,
@@ -179,10 +178,3 @@ def _newest(run: RunFolder, spec: RunSpec) -> Saved:
             remedy="run it again with a checkpoint policy (checkpoint: {every: 50 epochs}).",
         )
     return saved
-
-
-def _capture(folder: RunFolder, root: Path) -> None:
-    facts, patch = capture.code(root)
-    write_json(folder.env, capture.environment())
-    write_json(folder.git, facts)
-    write_bytes(folder.git_diff, patch)

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from quadrat.core.errors import StoreError, UsageError
 from quadrat.core.secrets import mask
 from quadrat.core.verdicts import Status
-from quadrat.journal.atomic import read_json, write_bytes, write_json, write_text
+from quadrat.journal.atomic import read_json, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
 from quadrat.journal.layout import RunFolder, StudyFolder
 from quadrat.journal.ndjson import read_rows
@@ -117,10 +117,7 @@ def _open(study: StudyFolder, asked: Asked) -> tuple[RunFolder, RunWriter]:
     try:
         writer.event("started", process=ProcessId.current().as_dict(), resumed_from=None)
         write_text(folder.config, dump_yaml(asked.config))
-        facts, patch = capture.code(study.root)
-        write_json(folder.env, capture.environment())
-        write_json(folder.git, facts)
-        write_bytes(folder.git_diff, patch)
+        capture.write(folder.path, study.root)
         writer.params(_row(asked, told, attempt))
         write_json(study.lock_json, _declared(lock, study.name, told, origin))
     except BaseException:

@@ -24,6 +24,7 @@ from quadrat.core.errors import StoreError
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import read_json, write_json
 from quadrat.journal.layout import RunFolder
+from quadrat.launchers.entry import put_on_path
 from quadrat.launchers.torchrun import LEADER, note
 from quadrat.run import order
 from quadrat.run.loop import Ending
@@ -128,9 +129,7 @@ def follow(job: Path) -> int:
 
 
 def _context(told: order.WorkOrder, ready: Mapping[str, Any], scratch: Path) -> Context:
-    for entry in reversed(told.python_path):
-        if entry not in sys.path:
-            sys.path.insert(0, entry)
+    put_on_path(told.python_path)
     seeding.apply(told.spec.seed)
     seeding.pin(told.resources.threads)
     state = None

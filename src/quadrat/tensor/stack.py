@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.adamw import adamw
 
+from quadrat.core.errors import UsageError
+
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 NORM_EPSILON = 1e-5
@@ -106,6 +108,27 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 # Members -----------------------------------------------------------------------------------------------------------
+
+
+def check_members(configs: Sequence[Any], contexts: Sequence[Any], *, key: Callable[[Any], str], differ: str) -> None:
+    """Refuse what cannot be trained together: members need one ``key``, device and data folder.
+
+    Args:
+        configs: one for each member.
+        contexts: one for each member.
+        key: what has to be equal, as text.
+        differ: in words, what members may have of their own.
+
+    Raises:
+        UsageError: they do not fit together.
+    """
+    if len(configs) != len(contexts) or not configs:
+        raise UsageError(f"a pack needs a context for each config, but got {len(configs)} and {len(contexts)}.")
+    worlds = {(context.device, context.data) for context in contexts}
+    if len({key(config) for config in configs}) > 1 or len(worlds) > 1:
+        raise UsageError(
+            f"these runs cannot be packed: they differ in more than {differ}.", remedy="pack runs with equal pack_key."
+        )
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:

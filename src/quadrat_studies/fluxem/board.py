@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from quadrat import Checkpoint, Context, Event, Metrics, Note, UsageError
+from quadrat import Checkpoint, Context, Event, Metrics, Note
 from quadrat.tensor import stack
 from quadrat_studies.fluxem.calculators import build
 
@@ -78,12 +78,7 @@ def train_pack(configs: Sequence[BoardConfig], contexts: Sequence[Context]) -> T
     Raises:
         UsageError: the runs do not fit together.
     """
-    if len(configs) != len(contexts) or not configs:
-        raise UsageError(f"a pack needs a context for each config, but got {len(configs)} and {len(contexts)}.")
-    if len({pack_key(config) for config in configs}) > 1 or len({context.device for context in contexts}) > 1:
-        raise UsageError(
-            "these runs cannot be packed: they differ in more than the seed.", remedy="pack equal configs."
-        )
+    stack.check_members(configs, contexts, key=pack_key, differ="the seed")
     yield from _Board(configs[0], contexts).run()
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quadrat import Artifact, Context, Event, Metrics, UsageError
+from quadrat.tensor.stack import check_members
 from quadrat_studies.fluxem import oracle, units_oracle
 from quadrat_studies.fluxem.answer import answer
 from quadrat_studies.fluxem.config import Config
@@ -43,14 +44,7 @@ def train_pack(configs: Sequence[Config], contexts: Sequence[Context]) -> Told:
     Raises:
         UsageError: the runs do not fit together.
     """
-    if len(configs) != len(contexts) or not configs:
-        raise UsageError(f"a pack needs a context for each config, but got {len(configs)} and {len(contexts)}.")
-    shapes = {pack_key(config) for config in configs}
-    if len(shapes) > 1 or len({(context.device, context.data) for context in contexts}) > 1:
-        raise UsageError(
-            "these runs cannot be packed: they differ in more than seed and learning rate.",
-            remedy="pack runs with equal pack_key.",
-        )
+    check_members(configs, contexts, key=pack_key, differ="seed and learning rate")
     config, folder = configs[0], _data_folder(contexts[0])
     rows = read_split(folder, "train")
     answers = [row["target_text"] for row in rows]

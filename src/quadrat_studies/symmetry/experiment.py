@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from quadrat import Context, Event, UsageError
+from quadrat.tensor.stack import check_members
 from quadrat_studies.symmetry.config import Config
 from quadrat_studies.symmetry.data import build_data
 from quadrat_studies.symmetry.mechanism import PARTS, Subject
@@ -38,13 +39,7 @@ def train_pack(configs: Sequence[Config], contexts: Sequence[Context]) -> Told:
     Raises:
         UsageError: the runs do not fit together.
     """
-    if len(configs) != len(contexts) or not configs:
-        raise UsageError(f"a pack needs a context for each config, but got {len(configs)} and {len(contexts)}.")
-    if len({pack_key(config) for config in configs}) > 1 or len({context.device for context in contexts}) > 1:
-        raise UsageError(
-            "these runs cannot be packed: they differ in more than " + ", ".join((*MAY_DIFFER, "seed")) + ".",
-            remedy="pack runs with equal pack_key.",
-        )
+    check_members(configs, contexts, key=pack_key, differ=", ".join((*MAY_DIFFER, "seed")))
     yield from Pack(configs, contexts).run()
 
 
