@@ -45,10 +45,12 @@ test: check ## set-up, every check, every test
 	$(PYTEST)
 
 demo: setup ## one study from question to record and page; a second call finds everything done
-	$(BIN)/quadrat run fluxem/arithmetic_small
+	@# In a folder of its own: the record of the same study under experiments/ is somebody's work.
+	@mkdir -p demo
+	$(BIN)/quadrat --root demo run fluxem/arithmetic_small
 	@echo; echo "The record and the page:"
-	@$(BIN)/quadrat record draft fluxem/arithmetic_small
-	@$(BIN)/quadrat report fluxem/arithmetic_small
+	@$(BIN)/quadrat --root demo record draft fluxem/arithmetic_small
+	@$(BIN)/quadrat --root demo report fluxem/arithmetic_small
 
 bench: setup ## run every script in benchmarks/
 	@for script in $(sort $(wildcard benchmarks/[a-z]*.py)); do \

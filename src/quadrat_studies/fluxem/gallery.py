@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from quadrat_studies.fluxem import units_metrics
 from quadrat_studies.fluxem.config import ModelConfig
 from quadrat_studies.fluxem.metrics import parse, relative_error, score
 from quadrat_studies.fluxem.units_questions import is_about_units
@@ -63,7 +64,9 @@ def error_gallery(predictions: Predictions) -> list[dict[str, Any]]:
         kinds: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
         for row in rows:
             if row["prediction"] != row["target"]:
-                kinds[error_kind(row["prediction"], row["target"])].append(row)
+                about_units = is_about_units(row)
+                kind = units_metrics.error_kind(row) if about_units else error_kind(row["prediction"], row["target"])
+                kinds[kind].append(row)
         for kind, members in sorted(kinds.items(), key=lambda item: (-len(item[1]), item[0])):
             for row in members[:EXAMPLES]:
                 shown = {name: row[name] for name in ("id", "text", "target", "prediction")}
@@ -72,7 +75,7 @@ def error_gallery(predictions: Predictions) -> list[dict[str, Any]]:
 
 
 def error_kind(prediction: str, target: str) -> str:
-    """What is wrong with an answer: the first of these that fits.
+    """What is wrong with an answer to arithmetic: the first of these that fits.
 
     ``unreadable`` no integer; ``sign`` the size is right; ``one_digit`` and ``last_digit`` one digit of the right
     number of digits is wrong; ``carry`` off by a power of ten; ``length`` another number of digits; ``digits``.

@@ -100,6 +100,26 @@ def value_error(answer: Answer | None, target: Answer) -> float:
     return float("inf") if ratio is None or ratio > 10**300 else float(ratio)
 
 
+def error_kind(row: Row) -> str:
+    """What is wrong with an answer: the first of these that fits.
+
+    ``wrong_word`` true for false or the other way; ``unreadable``; ``dimension`` a unit of something else; ``unit``
+    another unit of the same dimension; ``power_of_ten`` the right digits; ``last_digits`` within one percent;
+    ``digits``.
+    """
+    if not _is_readable(row):
+        return "unreadable"
+    if row["task"] == "can_add":
+        return "wrong_word"
+    answer, target = _parsed(row["prediction"]), _parsed(row["target"])
+    if answer.text != target.text:
+        return "unit" if answer.unit.dimension == target.unit.dimension else "dimension"
+    mantissas = [text.partition("e")[0] for text in (row["prediction"], row["target"])]
+    if mantissas[0] == mantissas[1]:
+        return "power_of_ten"
+    return "last_digits" if value_error(answer, target) < 0.01 else "digits"
+
+
 def parse(text: str) -> Answer | None:
     """A number and a known unit, whole and nothing else, or None."""
     match = _ANSWER.fullmatch(text)

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from quadrat_studies.fluxem import metrics
-from quadrat_studies.fluxem.units_metrics import parse, plain_scores, prediction_rows, score, value_error
+from quadrat_studies.fluxem.units_metrics import error_kind, parse, plain_scores, prediction_rows, score, value_error
 from quadrat_studies.fluxem.units_questions import Question
 
 
@@ -111,3 +111,20 @@ def test_rows_about_units_and_about_arithmetic_find_their_own_scores():
 def test_a_broken_target_is_said():
     with pytest.raises(ValueError, match="no quantity"):
         plain_scores([row("5 apples", "")])
+
+
+@pytest.mark.parametrize(
+    ("prediction", "kind"),
+    [
+        ("6.20e2", "unreadable"), ("true", "unreadable"), ("6.20e2 s", "dimension"), ("6.20e2 m", "unit"),
+        ("6.20e3 cm", "power_of_ten"), ("6.21e2 cm", "last_digits"), ("9.99e2 cm", "digits"),
+    ],
+)  # fmt: skip
+def test_kinds_of_error_in_a_conversion(prediction, kind):
+    assert error_kind(row("6.20e2 cm", prediction)) == kind
+
+
+def test_kinds_of_error_in_true_or_false():
+    asked = row("true", "false")
+    assert error_kind(asked) == "wrong_word"
+    assert error_kind({**asked, "prediction": "5 m"}) == "unreadable"
