@@ -24,9 +24,8 @@ def test_declared_runs(name, runs, first, last):
     declared = load_study(HOME / f"{name}.yaml").runs
     assert len(declared) == runs
     assert (declared[0].name, declared[-1].name) == (first, last)
-    for run in declared:
-        config = Config.model_validate(dict(run.config))
-        assert config.data.seed == 0, "all seeds and arms see the same circuits"
+    circuits = {Config.model_validate(dict(run.config)).data.model_dump_json() for run in declared}
+    assert len(circuits) == 1, "all seeds and arms see the same circuits"
 
 
 def test_the_arms_of_the_ablation_differ_in_one_thing():
