@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from quadrat.logbook.facts import NOT_RECORDED, Facts, mapping, rows, value
@@ -22,7 +22,7 @@ def config(facts: Facts) -> str:
     by_condition = mapping(facts, "config_by_condition")
     parts = _sections(facts, declared) if declared else []
     named = {str(row.get("key")) for row in declared}
-    rest = {key: common[key] for key in sorted(common) if key not in named}
+    rest = {key: common[key] for key in sorted(common) if not _is_named(key, named)}
     if rest:
         parts.append("Options of no section, common to every run:" if declared else "Common to every run:")
         parts.append(table(("Option", "Value"), [(code(key), scalar(rest[key])) for key in rest]))
@@ -91,8 +91,22 @@ def _cells(row: Mapping[str, Any], held: Mapping[str, Mapping[str, Any]]) -> dic
         if when and holds(str(when), key=key, config=options) is False:
             found[name] = f"n/a (only if {inline(when)})"
         else:
-            found[name] = scalar(options[key]) if key in options else NOT_RECORDED
+            found[name] = _cell(key, options)
     return found
+
+
+def _cell(key: str, options: Mapping[str, Any]) -> str:
+    """The value of a key; a mapping lies flat in a config, and is put together again."""
+    if key in options:
+        return scalar(options[key])
+    inner = {name.removeprefix(f"{key}."): held for name, held in options.items() if name.startswith(f"{key}.")}
+    return scalar(inner) if inner else NOT_RECORDED
+
+
+def _is_named(key: str, named: Set[str]) -> bool:
+    """Whether a key, or the mapping that it lies in, is declared."""
+    parts = key.split(".")
+    return any(".".join(parts[:count]) in named for count in range(1, len(parts) + 1))
 
 
 def _baselines(facts: Facts) -> list[str]:

@@ -102,6 +102,24 @@ class DataConfig(_Frozen):
 class Config(_Frozen):
     """One run of the bilevel study."""
 
+    # What a run works out from its data and notes as "derived".
+    model_config = ConfigDict(
+        json_schema_extra={
+            "derived": {
+                "train_samples": _row(DATA, "train samples found"),
+                "input_channels": _row(DATA, "input channels"),
+                "k_max": _row(MODEL, "k_max"),
+                "macro_vocab_size": _row(MODEL, "macro_vocab_size"),
+                "slot_count": _row(MODEL, "slot_count"),
+                "parameter_count": _row(MODEL, "parameters"),
+                "effective_batch": _row(TRAINING, "effective batch"),
+                "updates_per_epoch": _row(TRAINING, "updates per epoch"),
+                "total_updates": _row(TRAINING, "updates"),
+                "physics_updates": _row(PHYSICS, "updates with physics"),
+            }
+        }
+    )
+
     data: DataConfig = DataConfig()
 
     # Data & Input

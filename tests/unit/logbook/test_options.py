@@ -50,6 +50,15 @@ def test_a_derived_parameter_is_a_row_of_its_section(facts):
     assert _row(options.config(facts), "parameter_count") == ["`parameter_count`", "derived", "`7`"]
 
 
+def test_a_declared_mapping_is_one_row_and_none_of_no_section(facts):
+    facts["config_common"] |= {"data.families.bessel": 0.5, "data.families.elliptic": 1}
+    facts["config_sections"] = [{"key": "data.families", "section": "Data"}]
+    text = options.config(facts)
+    assert _row(text, "data.families")[2] == '`{"bessel": 0.5, "elliptic": 1}`'
+    assert "families.bessel" not in text
+    assert options.unanswered(facts) == []
+
+
 def test_a_declared_option_without_a_value_is_named(facts, answer):
     facts["config_sections"] = [*SECTIONS[:4], {"key": "gone", "section": "Training"}]
     assert options.unanswered(facts) == ["gone"]
