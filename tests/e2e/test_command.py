@@ -54,6 +54,15 @@ elif told.how == "own":
         run.note("derived", parameter_count=3)
         if rate == 0.25:
             raise LookupError("hf_" + "a1" * 15)
+elif told.how == "tensorboard":
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    writer = EventFileWriter(str(folder / "logs"))
+    for row in rows:
+        values = [Summary.Value(tag=tag, simple_value=row["loss"] * 2) for tag in ("loss", "twice")]
+        writer.add_event(Event(step=row["step"], summary=Summary(value=values)))
+    writer.close()
 elif told.how == "crash":
     print("the last thing before it breaks", file=sys.stderr)
     sys.exit(3)
@@ -125,7 +134,14 @@ def test_a_program_that_writes_lines(prog):
     assert "prog: 2 planned = 2 completed" in lab.quadrat("ls").stdout
 
 
-@pytest.mark.parametrize(("how", "last"), [("csv", {"loss": 0.1}), ("json", {"test/loss": 0.5, "test/odd": "NaN"})])
+@pytest.mark.parametrize(
+    ("how", "last"),
+    [
+        ("csv", {"loss": 0.1}),
+        ("json", {"test/loss": 0.5, "test/odd": "NaN"}),
+        ("tensorboard", {"loss": pytest.approx(0.2), "twice": pytest.approx(0.2)}),
+    ],
+)
 def test_programs_that_write_other_files(prog, how, last):
     lab = prog()
     run(lab, ONE, f"how={how}")
@@ -253,3 +269,49 @@ def test_it_is_driven_by_a_plain_loop_too(tmp_path, monkeypatch):
     events = list(train(config, Context(seed=1, device="cpu", data=None, scratch=scratch)))
     assert [event.step for event in events if isinstance(event, Metrics)] == [0, 1, 2]
     assert os.environ.get("QUADRAT_RELAY") is None
+
+
+def test_any_program_is_run_as_it_is(prog):
+    """Flags, pairs and a config file are found in the words; the words reach the program unchanged."""
+    lab = prog()
+    (lab.root / "more.yaml").write_text("depth: 4\n")
+    line = "prog.py --rate 0.5 --steps 3 --how lines --seed 7 --output_dir {run_dir}"
+    lab.quadrat("run", "--no-canary", "--", "python", *line.split())
+    (folder,) = lab.root.glob("results/prog/*_S7")
+    assert folder.name.startswith("rate0.5_steps3_")
+    assert [json.loads(row)["metrics"] for row in (folder / "metrics.ndjson").read_text().splitlines()] == [
+        {"loss": 0.5},
+        {"loss": 0.25},
+        {"loss": pytest.approx(1 / 6)},
+    ]
+    told = "import sys; print(sys.argv[1:])"
+    lab.quadrat(
+        "run", "study=words", "seeds=[1,2]", "--", "python", "-c", told, "--amp", "optim.lr=0.1", "--config=more.yaml"
+    )
+    folders = sorted(lab.root.glob("results/words/*_S*"))
+    assert [folder.name[-3:] for folder in folders] == ["_S1", "_S2"]
+    assert "['--amp', 'optim.lr=0.1', '--config=more.yaml']" in (folders[0] / "train.log").read_text()
+    config = (folders[0] / "config.yaml").read_text()
+    assert "depth: 4" in config
+    assert "amp: true" in config
+    assert "lr: 0.1" in config
+    assert "nothing to do" in lab.quadrat("run", "--", "python", *line.split()).stderr
+    lab.quadrat("run", "--", "python", *line.replace("0.5", "0.25").split())
+    assert "prog: 2 planned = 2 completed" in lab.quadrat("ls").stdout
+    assert "nothing differs" in lab.quadrat("verify").stderr
+    assert "nothing stands behind the --" in lab.quadrat("run", "--", code=2).stderr
+    assert "Missing argument" in lab.quadrat("run", code=2).stderr
+
+
+def test_a_change_of_the_program_is_drift(prog):
+    """A re-run names the changed script as the cause, before what it changed."""
+    lab = prog()
+    run(lab, ONE)
+    (lab.root / "prog.py").write_text(PROGRAM.replace("rate / (step + 1)", "rate * 1.01 / (step + 1)"))
+    done = lab.quadrat("rerun", "prog/R0.5_S1", "--here", code=1)
+    assert done.stdout.index("program prog.py") < done.stdout.index("effects")
+    told = json.loads(next(lab.root.glob("results/prog/.reruns/R0.5_S1/1/rerun.json")).read_text())
+    (cause,) = told["causes"]["code"]
+    assert cause["key"] == "program prog.py"
+    assert cause["then"] != cause["now"] is not None
+    assert "loss was 0.5, is 0.505" in done.stdout

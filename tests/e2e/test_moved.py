@@ -39,6 +39,18 @@ def test_a_moved_project_reads_verifies_and_checks(moved, page):
     assert "nothing to do" in moved.quadrat("run", "toy.yaml").stderr
 
 
+def test_a_moved_project_verifies_and_checks_without_a_network(moved):
+    alone = ["unshare", "--net", "--map-root-user"]
+    if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine lets nobody make a network namespace")
+    quadrat = [*alone, sys.executable, "-m", "quadrat"]
+    done = subprocess.run([*quadrat, "verify"], cwd=moved.root, capture_output=True, text=True, check=True)
+    assert "nothing differs" in done.stderr
+    done = subprocess.run([*quadrat, "record", "check"], cwd=moved.root, capture_output=True, text=True, check=False)
+    assert all("blank" in line for line in done.stdout.splitlines()), done.stdout
+    assert done.stdout
+
+
 def _read_only(root, script):
     """Run a script in a mount namespace of its own, in which ``root`` cannot be written even by root."""
     mounts = f"mount --bind {root} {root} && mount -o remount,bind,ro {root} && cd {root} && "

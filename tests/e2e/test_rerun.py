@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+from importlib.resources import files
+from pathlib import Path
 
 import psutil
 import pytest
@@ -123,10 +125,14 @@ def test_a_second_rerun_has_a_number_of_its_own_and_what_cannot_be_put_back_is_s
 
 
 def test_outside_git_the_toy_gives_identical_bytes_with_its_data_lent(lab):
-    lab.quadrat("run", "toy.yaml", "axes.rate=[0.5]", "seeds=[0]", "--workers", "1")
+    lab.quadrat("run", "toy.yaml", "axes.rate=[0.5]", "seeds=[0]", "resources.threads=2", "--workers", "1")
     done = lab.quadrat("rerun", "R0.5_S0")
     assert "made outside git" in done.stderr
     assert "verdict: identical bytes: 21 rows" in done.stdout
+    then = json.loads((lab.run_folder("R0.5_S0") / "params.ndjson").read_text())
+    again = json.loads((lab.root / "results/toy/.reruns/R0.5_S0/1/R0.5_S0/params.ndjson").read_text())
+    assert (then["threads"], again["threads"]) == (2, 2)
+    assert again["determinism"] == then["determinism"] != {}
     points = next((lab.root / "data").glob("*/points.txt"))
     points.write_text(points.read_text().replace("1.0", "1.5"))
     done = lab.quadrat("rerun", "R0.5_S0")
@@ -212,3 +218,38 @@ def test_one_that_is_stopped_leaves_nothing(lab, eventually, number, code):
     assert not worker.is_running()
     assert not again.exists()
     assert tree(lab.run_folder("R0.5_S0")) == before
+
+
+STUDY_CODE = """\
+from collections.abc import Iterator
+from quadrat import Context, Event, Metrics
+from quadrat_studies.fluxem import experiment
+from quadrat_studies.fluxem.config import Config
+
+FACTOR = 1.0
+build_data = experiment.build_data
+
+
+def train(config: Config, context: Context) -> Iterator[Event]:
+    for event in experiment.train(config, context):
+        if isinstance(event, Metrics) and "train/loss" in event.values:
+            event = Metrics(event.step, {**event.values, "train/loss": event.values["train/loss"] * FACTOR})
+        yield event
+"""
+
+
+def test_a_studys_smoke_run_gives_identical_bytes_and_a_loss_shifted_by_one_per_cent_is_named(lab):
+    smoke = Path(str(files("quadrat_studies.fluxem"))) / "smoke.yaml"
+    study = smoke.read_text().replace("quadrat_studies.fluxem.experiment:train", "shifted:train")
+    (lab.root / "smoke.yaml").write_text(study)
+    (lab.root / "shifted.py").write_text(STUDY_CODE)
+    lab.quadrat(
+        "run", "smoke.yaml", "arms=[token_only]", "seeds=[0]", "training.epochs=1", "--no-canary", "--workers", "1"
+    )
+    assert "verdict: identical bytes" in lab.quadrat("rerun", "fluxem_smoke/token_only_S0").stdout
+    (lab.root / "shifted.py").write_text(STUDY_CODE.replace("FACTOR = 1.0", "FACTOR = 1.01"))
+    told = json.loads(lab.quadrat("rerun", "fluxem_smoke/token_only_S0", "--json", code=1).stdout)
+    first = told["effects"]["first"]
+    assert (told["level"], first["metric"]) == ("differs", "train/loss")
+    assert first["now"] == pytest.approx(1.01 * first["then"])
+    assert {item["key"] for item in told["causes"]["code"]} == {"code_sha256"}

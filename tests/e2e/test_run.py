@@ -127,3 +127,35 @@ def test_verify_names_the_byte_that_was_flipped(lab):
 
 def _stamps(folder: Path) -> dict[str, int]:
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+FULL = """\
+import resource
+from collections.abc import Iterator
+from pydantic import BaseModel
+from quadrat import Context, Metrics
+
+
+class Config(BaseModel):
+    room: int = 20_000
+
+
+def train(config: Config, context: Context) -> Iterator[object]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (config.room, hard))
+    for step in range(1000):
+        yield Metrics(step, {"train/loss": 1.0 / (step + 1)})
+"""
+
+
+def test_a_run_whose_last_rows_wait_for_room_on_the_disk_has_failed(lab):
+    (lab.root / "full.py").write_text(FULL)
+    (lab.root / "full.yaml").write_text("study: full\nquestion: Is it whole?\ntrainable: full:train\nname: one\n")
+    lab.quadrat("run", "full.yaml", "--no-canary", "--workers", "1", code=1)
+    folder = lab.run_folder("one", "full")
+    verdict = json.loads((folder / "verdict.json").read_text())
+    kept = (folder / "metrics.ndjson").read_bytes()
+    assert 0 < len(kept) <= 20_000
+    assert kept.endswith(b"\n")
+    assert verdict["status"] == "failed"
+    assert "rows could not be written, so the run's numbers are not whole" in verdict["error"]["message"]

@@ -20,7 +20,7 @@ import quadrat
 
 APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 TARGETS = ["setup", "check", "test", "demo", "bench", "docs", "clean"]
-GROUPS = {"quadrat.studies", "quadrat.launchers", "quadrat.sinks", "quadrat.rules"}
+GROUPS = {f"quadrat.{family}" for family in ("studies", "launchers", "sinks", "rules", "exports", "imports")}
 # In pieces, so that this file does not find itself.
 MACHINE = re.compile(
     "|".join(

@@ -102,6 +102,10 @@ class RunDiff:
         return {name: getattr(self, name) for name in names}
 
 
+PROGRAM_FILE: Final = "program "
+"""What stands before the name of a program's file among the facts about the code."""
+
+
 def compare_runs(a: RunView, b: RunView) -> RunDiff:
     """Compare two runs. Never raises for what it finds in their folders."""
     metrics = metric_differences(a.final(), b.final())
@@ -194,7 +198,14 @@ def _code(view: RunView, git: Mapping[str, Any]) -> Mapping[str, Any]:
     told = _last_attempt(view)
     facts = {key: told[key] for key in ("trainable", "code_sha256") if key in told}
     facts |= {key: git[key] for key in _CODE if git.get(key) not in (None, [])}
-    return {**facts, **_patch(view.folder)}
+    return {**facts, **_program(view), **_patch(view.folder)}
+
+
+def _program(view: RunView) -> dict[str, Any]:
+    """The files that the command of a program named, each by its hash; nothing for other trainables."""
+    notes = (event for event in view.events() if event.get("event") == "note" and event.get("kind") == "program")
+    told = [_mapping(_mapping(note.get("data")).get("sha256")) for note in notes]
+    return {f"{PROGRAM_FILE}{name}": sha256 for name, sha256 in (told[-1] if told else {}).items()}
 
 
 def _patch(folder: RunFolder) -> dict[str, str]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from statistics import fmean, stdev
 from typing import Any, Final, final
 
-from quadrat.analyze.compare import Difference, compare_runs
+from quadrat.analyze.compare import PROGRAM_FILE, Difference, compare_runs
 from quadrat.analyze.parting import Parting, Tolerance, Walk, is_clock
 from quadrat.analyze.student import t_quantile
 from quadrat.core.errors import QuadratError
@@ -40,6 +40,10 @@ class Level(StrEnum):
     TOLERANCE = "within tolerance"
     CONSISTENT = "statistically consistent"
     DIFFERS = "differs"
+
+
+TOLD: Final = ("code_sha256", "trainable")
+"""What a run tells of its code wherever it was made, in a git repository or not."""
 
 
 @final
@@ -167,12 +171,13 @@ def _causes(then: RunView, now: RunView) -> tuple[dict[str, Sequence[Difference]
     for item in found.environment:
         groups[_group(item.key)].append(item)
     # A patch and a dirty tree are how the tree came about; where both name the tree, it alone decides.
-    trees = [item for item in found.code if item.key in ("tree", "code_sha256", "trainable")]
+    told = [item for item in found.code if item.key in TOLD or item.key.startswith(PROGRAM_FILE)]
+    trees = [*told, *(item for item in found.code if item.key == "tree")]
     has_trees = _tree(then) is not None and _tree(now) is not None
     causes: dict[str, Sequence[Difference]] = {
         "environment": groups["environment"],
         "data": found.data,
-        "code": trees if has_trees else [item for item in found.code if item.key in ("code_sha256", "trainable")],
+        "code": trees if has_trees else told,
         "config": (*found.config, *found.seeds),
         "threads": groups["threads"],
         "device": groups["device"],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, TypeAlias, final
 
 from quadrat.analyze.testimony import contradictions
 from quadrat.core.errors import UsageError
@@ -18,6 +18,13 @@ from quadrat.journal.seal import Damage
 
 SETTLED: Final = (str(Status.COMPLETED), str(Status.STOPPED))
 """How a run ended when no later attempt may change it."""
+
+Tell: TypeAlias = Callable[[int, int], None]
+"""Called with how many runs were read and how many there are."""
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total
 
 
 @final
@@ -50,10 +57,10 @@ class Verification:
         return f"{found.study}: {', '.join(parts)}, {found.account}."
 
 
-def verify_study(root: Path, folder: StudyFolder, *, fast: bool = False) -> Verification:
+def verify_study(root: Path, folder: StudyFolder, *, fast: bool = False, tell: Tell = _silent) -> Verification:
     """Everything a study holds: runs, evaluations, re-runs, their data, and the evidence of its records."""
     work = Audit(root, fast=fast)
-    unsealed = _runs(work, folder, folder.runs())
+    unsealed = _runs(work, folder, folder.runs(), tell=tell)
     for link in audit.links(folder):
         work.damages.append(Damage(link.relative_to(root).as_posix(), "is a link, which is not followed"))
     _beside(work, audit.beside(folder))
@@ -90,7 +97,7 @@ def verify_run(root: Path, run: RunFolder, *, fast: bool = False) -> Verificatio
     return Verification(work.report(below.as_posix()), unsealed)
 
 
-def verify_record(root: Path, path: Path, *, fast: bool = False) -> Verification:
+def verify_record(root: Path, path: Path, *, fast: bool = False, tell: Tell = _silent) -> Verification:
     """A record: its evidence, and the runs and data that the evidence was taken from, as far as they are here.
 
     Raises:
@@ -109,15 +116,17 @@ def verify_record(root: Path, path: Path, *, fast: bool = False) -> Verification
     work.evidence(kept)
     absent = _absent(work, folder, kept)
     here = [folder.path / place for place in _places(kept) if place not in absent]
-    unsealed = _runs(work, folder, map(RunFolder, here))
+    unsealed = _runs(work, folder, map(RunFolder, here), tell=tell)
     return Verification(work.report(path.stem), unsealed, absent)
 
 
-def _runs(work: Audit, folder: StudyFolder, runs: Iterable[RunFolder]) -> list[str]:
+def _runs(work: Audit, folder: StudyFolder, runs: Iterable[RunFolder], *, tell: Tell = _silent) -> list[str]:
     """Hash runs and hold their files against each other; the names of those that are not sealed."""
     declared = _declared(folder)
     unsealed: list[str] = []
-    for run in runs:
+    listed = list(runs)
+    for done, run in enumerate(listed, start=1):
+        tell(done, len(listed))
         place = run.path.relative_to(folder.path).as_posix()
         if work.run(run):
             _contradictions(work, run, declared.get(f"{folder.name}/{place}"))

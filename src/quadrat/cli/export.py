@@ -1,42 +1,105 @@
-"""``quadrat export``: a study in one file."""
+"""``quadrat export``: a study in one file, or in the words of another program."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from quadrat.cli.targets import print_json, root_of, study_of
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from quadrat.exports.base import Tick, Written
+    from quadrat.journal.layout import StudyFolder
+
+_PATIENCE = 2.0
+"""Seconds without a word before progress is told where nobody sees a bar."""
+
 
 @click.command("export")
 @click.argument("study", required=False)
 @click.option(
+    "--format",
+    "-f",
+    "name",
+    default="zip",
+    show_default=True,
+    metavar="NAME",
+    help="zip, csv, parquet, rows, ro-crate, croissant, splits, or one that a package has added.",
+)
+@click.option(
     "--output",
     "-o",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="The file; STUDY.quadrat.zip here if not given.",
+    type=click.Path(path_type=Path),
+    help="The file or folder; STUDY.quadrat.zip or STUDY-FORMAT here if not given.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.pass_context
-def command(ctx: click.Context, study: str | None, output: Path | None, as_json: bool) -> None:
-    """Put STUDY into one plain zip: runs, evaluations, data, record with evidence, study file.
+def command(ctx: click.Context, *, study: str | None, name: str, output: Path | None, as_json: bool) -> None:
+    """Put STUDY into one plain zip, or write it for another program.
 
-    Every member is listed with its hash. Secrets in text are masked, links are refused. Unpacked by any zip program it
-    is a project of its own; 'quadrat import' checks every byte on the way.
+    zip: runs, evaluations, data, record with evidence, study file; unpacked it is a project of its own, and 'quadrat
+    import' checks every byte on the way. csv and parquet: the tables runs and metrics. rows: params.ndjson and
+    metrics.ndjson. ro-crate: a Process Run Crate. croissant, splits: the data sets, with the hash of every file.
+
+    Nothing is overwritten. Secrets in text are masked, links are refused.
     """
-    from quadrat.journal.bundle import export
+    from quadrat.core.registry import load
 
+    exporter = load("exports", name)()
     root = root_of(ctx)
     folder = study_of(root, study)
-    made = export(root, folder, target=(output or Path(f"{folder.name}.quadrat.zip")).absolute())
+    target = (output or Path(f"{folder.name}{exporter.ending}")).absolute()
+    _refuse_inside(folder, target)
+    made: Written = exporter.write(folder, target, tick=_teller(folder.name))
     if as_json:
-        document = {"study": folder.name, "path": str(made.path), "files": made.files, "bytes": made.size}
-        print_json("export", {**document, "masked": made.masked, "unsearched": list(made.unsearched)})
+        document = {"study": folder.name, "format": name, "path": str(made.path), "files": made.files}
+        document |= {"bytes": made.size, "masked": dict(made.masked), "notes": list(made.notes)}
+        print_json("export", document)
     else:
         click.echo(str(made.path))
-    for name, count in made.masked.items():
-        click.echo(f"{name}: {count} secrets masked, so it is no longer what its manifest says", err=True)
-    for name in made.unsearched:
-        click.echo(f"{name}: too large to be searched for secrets", err=True)
+    for line in _account(made):
+        click.echo(line, err=True)
     click.echo(f"{folder.name}: {made.files} files, {made.size:,} bytes.", err=True)
+
+
+def _account(made: Written) -> Iterator[str]:
+    for file, count in made.masked.items():
+        yield f"{file}: {count} secrets masked, so it is no longer what its manifest says"
+    yield from made.notes
+
+
+def _refuse_inside(folder: StudyFolder, target: Path) -> None:
+    """An export is no result: among the results it would be taken for a study, in a run for a file of it."""
+    from quadrat.core.errors import UsageError
+
+    for kept in ("results", "data"):
+        if target.resolve().is_relative_to((folder.root / kept).resolve()):
+            raise UsageError(
+                f"an export does not go into {kept}/.", where=str(target), remedy="another place for --output."
+            )
+
+
+def _teller(study: str) -> Tick:
+    """Tells how far an export is: on a terminal in one line, else every few seconds in a line of its own."""
+    import time
+
+    told = time.monotonic()
+    is_terminal = sys.stderr.isatty()
+
+    def tick(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        is_last = done >= total
+        if is_terminal and (is_last or now - told > 0.1):
+            click.echo(f"\r{study}: {done} of {total}" + ("\n" if is_last else ""), nl=False, err=True)
+            told = now
+        elif not is_last and now - told > _PATIENCE:
+            click.echo(f"{study}: {done} of {total}", err=True)
+            told = now
+
+    return tick

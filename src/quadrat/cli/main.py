@@ -29,12 +29,15 @@ VERBS: Final = {
     "verify": "Hash everything again and name what differs.",
     "rerun": "Make a run again and say how alike the two are.",
     "sync": "Send to trackers what has not arrived.",
-    "export": "Put a study into one file.",
-    "import": "Take in a study from such a file.",
+    "export": "Put a study into one file, or write it for another program.",
+    "import": "Take in such a file, or the results of another tool.",
     "gc": "List or remove what is of no further use.",
     "doctor": "Prove that checkpoints load; say what this machine has.",
 }
 """Every verb with its help line, kept here so that ``--help`` imports none of them."""
+
+PROGRAM: Final = "quadrat.program"
+"""Under which name a context keeps the words behind ``--``, which ``quadrat run`` hands to a program."""
 
 
 @final
@@ -60,7 +63,11 @@ class Verbs(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Name the nearest verb when the one asked for is unknown."""
+        """Name the nearest verb when the one asked for is unknown. A program's words are kept apart for ``run``."""
+        if args[0] == "run" and "--" in args:
+            place = args.index("--")
+            ctx.meta[PROGRAM] = tuple(args[place + 1 :])
+            args = args[:place]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:

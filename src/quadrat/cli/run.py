@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from quadrat.cli.main import PROGRAM
 from quadrat.cli.targets import root_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.argument("study")
+@click.argument("study", required=False)
 @click.argument("overrides", nargs=-1)
 @click.option("--launcher", help="Where jobs run: pool (default) or inline.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many jobs at once; default: cores over threads.")
@@ -27,16 +28,26 @@ if TYPE_CHECKING:
 @click.option("--because", metavar="REASON", help="Why a gate is overridden; kept in the lock, shown in the record.")
 @click.option("--detach", is_flag=True, help="Go on in the background, also when the terminal is closed.")
 @click.pass_context
-def command(ctx: click.Context, *, study: str, overrides: tuple[str, ...], detach: bool, **how: Any) -> int:
+def command(ctx: click.Context, *, study: str | None, overrides: tuple[str, ...], detach: bool, **how: Any) -> int:
     """Run STUDY (a YAML file, or a name such as fluxem/arithmetic_small) with OVERRIDES such as seeds=[1,2].
+
+    quadrat run [OVERRIDES] -- python train.py --lr 0.1 runs any program, as it is, as a study of its own.
 
     With --detach the output goes to results/STUDY/conductor.log; watch it with top, end it with stop.
     """
     from quadrat.journal.layout import StudyFolder
-    from quadrat.study.load import load_study
+    from quadrat.study.load import load_command, load_study
 
     root = root_of(ctx)
-    loaded = load_study(study, overrides=overrides, root=root)
+    program = ctx.meta.get(PROGRAM)
+    if program is not None:
+        loaded = load_command(program, overrides=[*([study] if study else []), *overrides], root=root)
+    elif study is None:
+        raise click.UsageError(
+            "Missing argument 'STUDY'. Try: a study file, or -- and a program with its arguments.", ctx
+        )
+    else:
+        loaded = load_study(study, overrides=overrides, root=root)
     if detach:
         return _detach(StudyFolder(root, loaded.name), told_root=ctx.find_root().params["root"])
     return _conduct(loaded, root, **how)
@@ -77,7 +88,9 @@ def _detach(folder: StudyFolder, *, told_root: str | None) -> int:
 
     from quadrat.conduct import detached
 
-    begun = detached.start([word for word in sys.argv[1:] if word != "--detach"], folder)
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    begun = detached.start([*(word for word in words[:end] if word != "--detach"), *words[end:]], folder)
     if begun.code is not None:
         click.echo(begun.said, err=True, nl=False)
         return begun.code

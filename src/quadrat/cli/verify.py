@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from quadrat.cli.targets import print_json, root_of, run_of, study_of
+from quadrat.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from quadrat.analyze.verification import Verification
+    from quadrat.cli.waiting import Tell
 
 
 @click.command("verify")
@@ -26,7 +28,8 @@ def command(ctx: click.Context, target: str | None, fast: bool, as_json: bool) -
     follow from rows, the run is the one its folder is named after, its config is the one that was hashed.
     """
     root = root_of(ctx)
-    reports = _verify(root, target, fast=fast)
+    with waiting("verify", unit="runs") as tell:
+        reports = _verify(root, target, fast=fast, tell=tell)
     damages = [damage for report in reports for damage in report.found.damages]
     if as_json:
         document = {
@@ -48,7 +51,7 @@ def command(ctx: click.Context, target: str | None, fast: bool, as_json: bool) -
     return 5 if damages else 0
 
 
-def _verify(root: Path, target: str | None, *, fast: bool) -> list[Verification]:
+def _verify(root: Path, target: str | None, *, fast: bool, tell: Tell) -> list[Verification]:
     """The reports on what a person named: a record by its file, else a study, else a run."""
     from pathlib import Path
 
@@ -59,10 +62,10 @@ def _verify(root: Path, target: str | None, *, fast: bool) -> list[Verification]
 
     known = studies_with_evidence(root)
     if target is None:
-        return [verify_study(root, StudyFolder(root, name), fast=fast) for name in known]
+        return [verify_study(root, StudyFolder(root, name), fast=fast, tell=tell) for name in known]
     record = next((path for path in (Path(target), root / "experiments" / f"{target}.md") if path.is_file()), None)
     if record is not None and record.suffix == ".md":
-        return [verify_record(root, record, fast=fast)]
+        return [verify_record(root, record, fast=fast, tell=tell)]
     try:
         folder = study_of(root, target, known=known)
     except UsageError as no_study:
@@ -70,4 +73,4 @@ def _verify(root: Path, target: str | None, *, fast: bool) -> list[Verification]
             return [verify_run(root, run_of(root, target), fast=fast)]
         except UsageError as no_run:
             raise (no_run if "/" in target else no_study) from None
-    return [verify_study(root, folder, fast=fast)]
+    return [verify_study(root, folder, fast=fast, tell=tell)]

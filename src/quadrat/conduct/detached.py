@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final, final
 
 from quadrat.core.errors import StoreError
+from quadrat.core.secrets import masked_words
 from quadrat.journal.layout import StudyFolder
 from quadrat.journal.lock import conductor_of, study_lock
 
@@ -55,7 +56,7 @@ def start(words: Sequence[str], folder: StudyFolder) -> Detached:
     descriptor = _open(log)
     try:
         stamp = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        os.write(descriptor, f"--- {stamp} quadrat {shlex.join(words)}\n".encode(errors="replace"))
+        os.write(descriptor, f"--- {stamp} quadrat {shlex.join(masked_words(words))}\n".encode(errors="replace"))
         begin = os.fstat(descriptor).st_size
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "quadrat", *words],

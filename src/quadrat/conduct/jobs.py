@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, final
 
 from quadrat.conduct.costs import compiles, relative_cost
-from quadrat.core.secrets import masked
+from quadrat.core.secrets import masked_words
 from quadrat.core.spec import Job, RunSpec
 from quadrat.journal.layout import StudyFolder
 from quadrat.run import capture, order
@@ -85,7 +85,7 @@ def order_for(launch: Launch, spec: RunSpec, *, captured: str) -> WorkOrder:
         captured=captured,
         python_path=tuple(str(path) for path in launch.study.python_path),
         allow_drift=launch.allow_drift,
-        argv=tuple(masked(launch.argv)),
+        argv=tuple(masked_words(launch.argv)),
     )
 
 

@@ -23,7 +23,7 @@ from quadrat.analyze.compare import differences
 from quadrat.analyze.rerun import FOLDER, REPORT, Comparison, Tolerance, compare, siblings_of
 from quadrat.conduct.checkout import Code, holding, put_back
 from quadrat.core.errors import RunError, StoreError, UsageError
-from quadrat.core.secrets import mask
+from quadrat.core.secrets import mask, masked_words
 from quadrat.core.spec import Point, Resources, RunSpec
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import read_bytes, read_mapping, write_json
@@ -247,7 +247,7 @@ def _order(run: RunFolder, row: Mapping[str, Any], *, folder: StudyFolder, code:
         captured=CAPTURED,
         python_path=tuple(str(path) for path in code.python_path),
         compile=bool(row.get("compiled")),
-        argv=tuple(mask(word)[0] for word in wish.argv),
+        argv=tuple(masked_words(wish.argv)),
     )
 
 

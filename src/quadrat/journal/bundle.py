@@ -9,7 +9,7 @@ import hashlib
 import os
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, final
@@ -91,9 +91,8 @@ def export(root: Path, folder: StudyFolder, *, target: Path) -> Exported:
 
 def _members(root: Path, folder: StudyFolder) -> Iterator[str]:
     """The files that belong to a study, relative to the root."""
-    for path in _inside(root, folder.path):
-        if path.relative_to(folder.path).parts[0] not in LEFT_OUT:
-            yield path.relative_to(root).as_posix()
+    for path in _inside(root, folder.path, without=LEFT_OUT):
+        yield path.relative_to(root).as_posix()
     for name in sorted(_data(folder)):
         if (root / name).is_dir():
             yield from (path.relative_to(root).as_posix() for path in _inside(root, root / name))
@@ -128,12 +127,13 @@ def _source(folder: StudyFolder) -> str:
     return str(source.get("file", "")) if isinstance(source, dict) else ""
 
 
-def _inside(root: Path, folder: Path) -> Iterator[Path]:
-    """Every file under a folder. A link, pipe or device anywhere in it ends the export."""
+def _inside(root: Path, folder: Path, *, without: Sequence[str] = ()) -> Iterator[Path]:
+    """Every file under a folder, but in those ``without``. A link, pipe or device anywhere else ends the export."""
     if folder.is_symlink() or not folder.resolve().is_relative_to(root.resolve()):
         raise _refusal(root, folder)
     for path in sorted(folder.rglob("*")):
-        if any(part.endswith(_SCRAPS) and part.startswith(".") for part in path.relative_to(folder).parts):
+        parts = path.relative_to(folder).parts
+        if parts[0] in without or any(part.endswith(_SCRAPS) and part.startswith(".") for part in parts):
             continue
         if path.is_symlink() or not (path.is_dir() or path.is_file()):
             raise _refusal(root, path)

@@ -33,13 +33,19 @@ class RunWriter:
     What reaches the disk when: a row survives the death of the process once ``metrics`` has returned; it
     survives power loss after ``sync``, after ``finish``, or two seconds later while the pulse runs.
 
+    Args:
+        folder: the run's folder.
+        attempt: the number of the attempt, from 1.
+        clock: what time it is, as events carry it; None for a moment that nobody knows (a run that was made elsewhere).
+
     Raises:
         OSError: the files cannot be opened at all.
     """
 
-    def __init__(self, folder: RunFolder, *, attempt: int) -> None:
+    def __init__(self, folder: RunFolder, *, attempt: int, clock: Callable[[], str | None] | None = None) -> None:
         self.folder = folder
         self.attempt = attempt
+        self._clock = now if clock is None else clock
         self.last_step = 0
         self._finished = False
         self._pulse: Pulse | None = None
@@ -66,7 +72,7 @@ class RunWriter:
         self.last_step = step
 
     def event(self, event: str, /, **data: Any) -> None:
-        """Write an event with the time of now. Never raises; what has no plain form is described instead.
+        """Write an event with the clock's time. Never raises; what has no plain form is described instead.
 
         ``event``, ``time`` and ``attempt`` are the row's own keys; in ``data`` they get an underscore behind.
         """
@@ -74,7 +80,7 @@ class RunWriter:
             body: dict[str, Any] = masked(plain(data, lenient=True))
         except RecursionError:
             body = {"unreadable": shown(data)}
-        row = {"event": event, "time": now(), "attempt": self.attempt}
+        row = {"event": event, "time": self._clock(), "attempt": self.attempt}
         row |= {f"{key}_" if key in row else key: value for key, value in body.items()}
         with contextlib.suppress(TypeError):  # nesting too deep for the encoder
             self._events.append(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))

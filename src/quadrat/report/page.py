@@ -18,7 +18,7 @@ from quadrat.analyze.table import StudyTable, load_study_table
 from quadrat.core.errors import StoreError
 from quadrat.journal.atomic import read_bytes, write_text
 from quadrat.journal.layout import StudyFolder
-from quadrat.report import diagrams, drawing, gallery, health, sections
+from quadrat.report import diagrams, drawing, gallery, health, pictures, sections
 from quadrat.report.facts import Facts, facts_of
 from quadrat.report.markup import Markup, join, tag
 from quadrat.report.results import results
@@ -69,6 +69,7 @@ def render(table: StudyTable, *, base: str = "") -> str:
         ("results", "Results", join([None if drawn else _undrawn(), results(facts, dots)])),
         ("curves", "Curves", _curves(table) if drawn else _undrawn()),
         *([("health", "Health", vitals)] if (vitals := health.health(table)) else []),
+        *([("pictures", "Pictures", shown)] if (shown := pictures.pictures(table)) else []),
         ("trouble", "Diagnoses and errors", sections.trouble(facts, _tracebacks(table))),
         ("runs", "Runs", sections.runs(facts, base=base)),
         ("setup", "Set-up", sections.setup(facts)),

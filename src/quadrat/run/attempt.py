@@ -123,9 +123,11 @@ class Attempt:
     def close(self, ending: Ending) -> Status:
         """Write down how it ended and seal the run."""
         shutil.rmtree(self._job / "scratch" / self.told.spec.name, ignore_errors=True)
-        if self.writer.dropped:
+        self.writer.sync()  # what waits for room on the disk has its last chance
+        gone = self.writer.dropped + self.writer.waiting
+        if gone:
             lost = StoreError(
-                f"{self.writer.dropped} rows could not be written, so the run's numbers are not whole.",
+                f"{gone} rows could not be written, so the run's numbers are not whole.",
                 where=self.told.spec.path,
                 remedy="free some space and run again; it goes on from the last checkpoint.",
             )

@@ -18,7 +18,7 @@ from typing import Any, Final, final
 
 from quadrat.core.context import Context
 from quadrat.core.errors import UsageError
-from quadrat.core.secrets import masked
+from quadrat.core.secrets import masked, masked_words
 from quadrat.core.spec import RunSpec
 from quadrat.core.verdicts import Status
 from quadrat.health.monitor import Monitor
@@ -100,7 +100,7 @@ def evaluate(run: RunFolder, overrides: Sequence[str], *, root: Path, argv: Sequ
         write_json(folder.data, data.manifest)
     capture.write(folder.path, root)
     about |= {"seed_applied": seeding.apply(spec.seed), "determinism": {**pinned, **capture.variables()}}
-    about |= {"argv": masked(argv), "time": now()}
+    about |= {"argv": masked_words(argv), "time": now()}
     with tempfile.TemporaryDirectory(prefix="quadrat-") as scratch:
         context = Context(
             seed=spec.seed,

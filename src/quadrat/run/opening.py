@@ -14,7 +14,7 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from quadrat.core.errors import StoreError, UsageError
-from quadrat.core.secrets import mask
+from quadrat.core.secrets import masked_words
 from quadrat.core.verdicts import Status
 from quadrat.journal.atomic import read_json, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
@@ -239,7 +239,7 @@ def _row(asked: Asked, told: Mapping[str, Any], attempt: int) -> dict[str, Any]:
         # Seeding is the loop's own business, so what was applied is what it says.
         "seed_applied": asked.seed,
         "resumed_from": None,
-        "argv": [mask(word)[0] for word in sys.argv],
+        "argv": masked_words(sys.argv),
         "determinism": capture.variables(),
         "time": now(),
         "drift": [],

@@ -1,8 +1,8 @@
 """A program that does not import Quadrat, as a trainable: started, listened to, ended, its exit told.
 
 It runs in the root, with its files in the run's ``artifacts/`` (``{run_dir}``). Its metrics come from files that it
-writes there (``metrics.jsonl``, ``.ndjson``, ``.csv``, and ``metrics.json`` at the end), or through
-``quadrat.start_run``, which finds its way by the environment. What it prints is the run's log.
+writes there (``metrics.jsonl``, ``.ndjson``, ``.csv``, TensorBoard's event files, and ``metrics.json`` at the end), or
+through ``quadrat.start_run``, which finds its way by the environment. What it prints is the run's log.
 
 A program keeps its own checkpoints. One that was stopped is started again with its files where it left them; the rows
 are read from the beginning, so a program that goes on adds to its file and one that begins anew writes a new one.
@@ -11,6 +11,7 @@ are read from the beginning, so a program that goes on adds to its file and one 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -25,13 +26,14 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 from quadrat.core.context import Context
 from quadrat.core.errors import RunError
 from quadrat.core.events import Checkpoint, Event, Metrics, Note
-from quadrat.core.secrets import mask
+from quadrat.core.secrets import masked_words
 from quadrat.journal.layout import RESULTS, find_root
 from quadrat.journal.seal import hash_file
 from quadrat.launchers.kin import signal_name
 from quadrat.run import command_line, order
 from quadrat.run.channel import RELAY
 from quadrat.run.child import Child
+from quadrat.run.event_files import EVENTS, EventFile, is_events
 from quadrat.run.row_files import RowFile, found, is_lines, last_values
 from quadrat.run.stopping import SIGNALS
 
@@ -47,13 +49,15 @@ class Command(BaseModel):
         line: program and arguments with fields in braces. No shell sees it.
         metrics: the files to read, as patterns below ``{run_dir}``.
         silence: seconds without a printed word or a row after which the program is held to hang; None: for ever.
+        params: what the program is told besides, in words of the line that are no fields; only shown and compared.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     line: str
-    metrics: tuple[str, ...] = ("metrics.jsonl", "metrics.ndjson", "metrics.csv", "metrics.json")
+    metrics: tuple[str, ...] = ("metrics.jsonl", "metrics.ndjson", "metrics.csv", "metrics.json", *EVENTS)
     silence: float | None = Field(default=None, gt=0)
+    params: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("line")
     @classmethod
@@ -200,9 +204,10 @@ def _account(words: list[str], root: Path) -> dict[str, Any]:
     for word in words:
         path = root / word
         with contextlib.suppress(OSError, ValueError):
-            if path.is_file() and path.resolve().is_relative_to(root.resolve()):
+            # By its name, not by where a link leads: a re-run lends the project's files as links.
+            if path.is_file() and Path(os.path.normpath(path)).is_relative_to(root):
                 files[word] = hash_file(path.resolve())
-    return {"argv": [mask(word)[0] for word in words], "sha256": files}
+    return {"argv": masked_words(words), "sha256": files}
 
 
 @final
@@ -243,13 +248,13 @@ class _Listener:
     relay: Path
     step: int = 0
     heard: float = field(default_factory=time.monotonic)
-    _files: dict[Path, RowFile] = field(default_factory=dict[Path, RowFile])
+    _files: dict[Path, RowFile | EventFile] = field(default_factory=dict[Path, RowFile | EventFile])
     _whole: dict[Path, int] = field(default_factory=dict[Path, int])
 
     def __post_init__(self) -> None:
         self._files[self.relay] = RowFile(self.relay)
         # What an earlier attempt left is no measurement of this one, until the program has written it anew.
-        self._whole = {path: _stamp(path) for path in self._named() if not is_lines(path)}
+        self._whole = {path: _stamp(path) for path in self._named() if _is_whole(path)}
 
     @property
     def error(self) -> Mapping[str, Any] | None:
@@ -259,14 +264,14 @@ class _Listener:
     def take(self, *, last: bool = False) -> Iterator[Event]:
         """What is new. ``last``: the program has ended."""
         for path in self._named():
-            if is_lines(path):
-                self._files.setdefault(path, RowFile(path))
+            if path not in self._files and not _is_whole(path):
+                self._files[path] = EventFile(path) if is_events(path) else RowFile(path)
         for file in list(self._files.values()):
             for event in file.take(last=last):
                 yield self._noted(event)
         if last:
             for path in self._named():
-                if not is_lines(path) and self._whole.get(path) != _stamp(path):
+                if _is_whole(path) and self._whole.get(path) != _stamp(path):
                     for event in last_values(path, step=self.step):
                         yield self._noted(event)
 
@@ -278,6 +283,11 @@ class _Listener:
         if isinstance(event, Metrics):
             self.step = max(self.step, event.step)
         return event
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is read once, at the end."""
+    return not is_lines(path) and not is_events(path)
 
 
 def _stamp(path: Path) -> int:

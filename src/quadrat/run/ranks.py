@@ -3,7 +3,7 @@
 Rank 0 works as if it were alone, and says in notes in the job folder when the others may begin, and how it ended. They
 begin from the same checkpoint, with the same seed and random states, and drive the same generator: what makes them
 different is for the science to ask its process group. Only rank 0 calls a checkpoint's ``state``, so that must not
-communicate.
+communicate, unless the science has the others wait for it at that point.
 """
 
 from __future__ import annotations

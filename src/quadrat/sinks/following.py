@@ -12,7 +12,7 @@ from typing import Any, Final, cast, final
 
 import orjson
 
-from quadrat.core.secrets import MASK, mask
+from quadrat.core.secrets import MASK, is_secret, mask
 from quadrat.journal.atomic import open_regular
 from quadrat.journal.layout import RunFolder
 from quadrat.journal.plain import unspell
@@ -187,14 +187,13 @@ def size_of(path: Path) -> int:
 
 def masked(value: Any, *, key: str = "") -> Any:
     """``value`` with every text in it that is, or is named like, a secret replaced by ``***``."""
-    if isinstance(value, str):
-        return MASK if key and mask(f"{key}={value}")[1] > mask(value)[1] else mask(value)[0]
     if isinstance(value, Mapping):
         items = cast("Mapping[Any, Any]", value).items()
         return {name: masked(item, key=str(name)) for name, item in items}
     if isinstance(value, list | tuple):
         return [masked(item, key=key) for item in cast("list[Any]", value)]
-    return value
+    hidden = mask(value)[0] if isinstance(value, str) else value
+    return MASK if hidden == value and is_secret(value, key) else hidden
 
 
 def _prefix_hash(path: Path, size: int) -> Any:

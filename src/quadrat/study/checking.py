@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from quadrat.core.errors import Problem, StudyError, UsageError
 from quadrat.core.spec import RunSpec
 from quadrat.study.commands import shaped, with_program
+from quadrat.study.confidential import secret_problems
 from quadrat.study.configs import Layer, Shape, dig
 from quadrat.study.configs import Path as KeyPath
 from quadrat.study.expand import Blueprint, Retry, expand
@@ -116,6 +117,7 @@ class Checking:
         self._baseline_keys(file)
         self._diagrams(file, axes)
         if self.trainable is None:
+            self.problems += secret_problems(self.root, self.forced)
             return ()
         blueprint = Blueprint(
             study=file.study,
@@ -134,6 +136,7 @@ class Checking:
         )
         runs, problems = expand(blueprint)
         self.problems += self._new(problems)
+        self.problems += secret_problems(self.root, self.forced, resolved=runs[0].config if runs else None)
         self._baseline_run(file, runs)
         return runs
 

@@ -13,9 +13,10 @@ from quadrat.core.spec import Resources, RunSpec
 from quadrat.study.checking import Checking
 from quadrat.study.ladder import Track, steps_of, tracks
 from quadrat.study.problems import distinct
-from quadrat.study.read import parse_yaml, read_bytes
+from quadrat.study.read import Document, parse_yaml, read_bytes
 from quadrat.study.schema import Saving, StudyFile
-from quadrat.study.sources import find_source
+from quadrat.study.sources import Source, find_source
+from quadrat.study.spoken import study_text
 from quadrat.study.stages import ordered
 from quadrat.study.trainable import Trainable
 from quadrat.study.words import saving
@@ -95,9 +96,25 @@ def load_study(target: str | Path, *, overrides: Sequence[str] = (), root: Path 
         UsageError: there is no such file.
     """
     source = find_source(target)
-    work = Checking(parse_yaml(read_bytes(source.path), label=source.label))
+    beside = [] if source.registered else [source.path.absolute().parent, Path.cwd(), *([root] if root else [])]
+    document = parse_yaml(read_bytes(source.path), label=source.label)
+    return _load(document, source, overrides=overrides, folders=beside)
+
+
+def load_command(words: Sequence[str], *, overrides: Sequence[str] = (), root: Path) -> Study:
+    """The study of one command line, as ``quadrat run -- python train.py --lr 0.1`` gives it.
+
+    Raises:
+        StudyError, UsageError: as for a file; the command or an override does not fit.
+    """
+    text = study_text(words, folder=root)
+    source = Source(root / "command line", "the command line")
+    return _load(parse_yaml(text.encode(), label=source.label), source, overrides=overrides, folders=[root])
+
+
+def _load(document: Document, source: Source, *, overrides: Sequence[str], folders: Sequence[Path]) -> Study:
+    work = Checking(document)
     work.read_overrides(overrides)
-    folders = [] if source.registered else [source.path.absolute().parent, Path.cwd(), *([root] if root else [])]
     trainable = work.find_trainable(folders)
     work.apply()
     file = work.check_words()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 import quadrat
@@ -26,8 +28,31 @@ def test_a_name_that_it_refuses_becomes_one_that_no_other_name_has():
     assert all(0 < len(key) < LONGEST_NAME and key_of(key) == key for key in keys)
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """An empty database, made once: MLflow takes seconds over the tables of each new one."""
+    pytest.importorskip("mlflow", reason="the package mlflow is not installed")
+    pytest.importorskip("sqlalchemy", reason="the package sqlalchemy is not installed")
+    from mlflow.tracking import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def client(tmp_path, monkeypatch):
+def lend(empty):
+    """Puts the empty database into a home before the tracker would make its own."""
+
+    def lend(home):
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(empty, home / "mlflow.db")
+
+    return lend
+
+
+@pytest.fixture
+def client(monkeypatch):
     """Looks into the database that the tracker keeps by itself."""
     pytest.importorskip("mlflow", reason="the package mlflow is not installed")
     pytest.importorskip("sqlalchemy", reason="the package sqlalchemy is not installed")
@@ -73,9 +98,10 @@ def test_config_identity_and_ending_are_told(client, tmp_path):
     assert "mlflow.source.name" not in tags
 
 
-def test_a_run_that_did_not_come_to_its_end_is_no_success(client, tmp_path):
+def test_a_run_that_did_not_come_to_its_end_is_no_success(client, lend, tmp_path):
     from quadrat.sinks.mlflow import MlflowTracker
 
+    lend(tmp_path / "home")
     tracker = MlflowTracker(tmp_path / "home")
     for status in ("failed", "preempted", "lost"):
         tracker.open(facts(status)).close(ended(status))
@@ -83,7 +109,7 @@ def test_a_run_that_did_not_come_to_its_end_is_no_success(client, tmp_path):
     assert found == {"failed": "FAILED", "preempted": "KILLED", "lost": "KILLED"}
 
 
-def test_a_mirror_fills_it_and_fills_it_again_without_doubling(client, tmp_path, monkeypatch):
+def test_a_mirror_fills_it_and_fills_it_again_without_doubling(client, lend, tmp_path, monkeypatch):
     from quadrat.sinks.mlflow import MlflowTracker
 
     monkeypatch.delenv("QUADRAT_RELAY", raising=False)
@@ -93,6 +119,7 @@ def test_a_mirror_fills_it_and_fills_it_again_without_doubling(client, tmp_path,
                 run.log(step, loss=1 / (step + 1))
     study = StudyFolder(tmp_path, "own")
     home = study.path / ".mlflow"
+    lend(home)
     (study.path / ".mirror").mkdir()
     for _ in range(2):
         Mirror(MlflowTracker(home), study, name="mlflow").send(last=True)
