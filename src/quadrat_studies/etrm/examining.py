@@ -10,6 +10,7 @@ from quadrat_studies.etrm.answering import Refine, Reply, answer_questions
 from quadrat_studies.etrm.carry import Batch
 from quadrat_studies.etrm.config import Config
 from quadrat_studies.etrm.data import Tasks
+from quadrat_studies.etrm.gallery import draw_gallery
 from quadrat_studies.etrm.grids import Augmentation
 from quadrat_studies.etrm.items import Canvas, Question, fixed_versions, questions
 from quadrat_studies.etrm.measuring import demo_use, prediction_rows, reply_metrics, votes_of
@@ -57,20 +58,19 @@ class Examination:
         return values | demo_use(solver, fixed), replies
 
     def tables(self, solver: Solver, replies: Sequence[Reply]) -> dict[str, Any]:
-        """``eval_predictions``, ``train_predictions`` (rows) and the submission."""
+        """``eval_predictions``, ``train_predictions`` (rows, and drawn as galleries) and the submission."""
         limit = self.config.evaluation.prediction_rows
         seen = self.trained[:limit]
         trained = self._answers(solver, seen)
-        votes = votes_of(self.questions, replies, side=self.side)
-        return {
-            "eval_predictions.jsonl": prediction_rows(
-                self.questions, replies, names=self.names, side=self.side, limit=limit
-            ),
-            "train_predictions.jsonl": prediction_rows(
-                seen, trained, names=self.train_names, side=self.side, limit=limit
-            ),
-            "submission.json": submission(votes, self.tasks),
+        rows = {
+            "eval": prediction_rows(self.questions, replies, names=self.names, side=self.side, limit=limit),
+            "train": prediction_rows(seen, trained, names=self.train_names, side=self.side, limit=limit),
         }
+        told = {"eval": f"Tasks of the evaluation ({self.on})", "train": "Tasks trained on"}
+        tables: dict[str, Any] = {f"{name}_predictions.jsonl": found for name, found in rows.items()}
+        tables |= {f"figures/{name}_gallery.svg": draw_gallery(found, title=told[name]) for name, found in rows.items()}
+        votes = votes_of(self.questions, replies, side=self.side)
+        return tables | {"submission.json": submission(votes, self.tasks)}
 
     def _report(self, replies: Sequence[Reply], *, prefix: str) -> dict[str, float]:
         limit = self.config.arch.halt_max_steps

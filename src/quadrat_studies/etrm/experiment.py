@@ -1,7 +1,8 @@
 """The ETRM experiment: train a solver of ARC tasks, watch its vital signs, and measure it on tasks.
 
-Under torchrun every process runs ``train`` and yields the same events, with the same numbers in them; a checkpoint is
-asked of all processes, since each holds its own slots of the batch.
+Under torchrun every process runs ``train`` and yields the same events, with the same numbers in them. Each holds its
+own slots of the batch, and a checkpoint holds the slots of all: where only the first is asked for one, the others wait
+at that point and send theirs.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def _steps(run: Training, exam: Examination, *, seen: int) -> Iterator[Event]:
                 # Both halves of the overfit criterion in one number: at halting in training, and when asked again.
                 values["overfit/exact_accuracy"] = min(run.recent_exact, values["all.exact_accuracy"])
             yield Metrics(run.step, values | {"num_params": float(parameter_count(run.solver))})
-        yield Checkpoint(run.step, run.state)
+        yield Checkpoint(run.step, ranks.asked_of_all(run.state))
+        ranks.answer(run.state)
 
 
 def _begin(run: Training, tasks: Tasks) -> dict[str, Any]:

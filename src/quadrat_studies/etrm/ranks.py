@@ -7,7 +7,7 @@ through its own slots of the global batch and, after one sum over all processes,
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -94,6 +94,36 @@ def gather_lists(items: list[T]) -> list[T]:
     parts: list[Any] = [None] * world()
     dist.all_gather_object(parts, items)
     return [part[i] for i in range(max(map(len, parts))) for part in parts if i < len(part)]
+
+
+def asked_of_all(make: Callable[[], T]) -> Callable[[], T]:
+    """``make``, which talks to the other processes, as something that the first process alone may call, or all.
+
+    To be followed by ``answer(make)`` in every process, called or not.
+    """
+    if not _together():
+        return make
+
+    def ask() -> T:
+        _told(True)
+        return make()
+
+    return ask
+
+
+def answer(make: Callable[[], object]) -> None:
+    """Take part in ``make`` for as long as the first process asks for it; the others wait here until it goes on."""
+    if not _together():
+        return
+    while _told(False):
+        make()
+
+
+def _told(asked: bool) -> bool:
+    """What the first process says, ``asked`` of the others being of no account."""
+    word = torch.tensor(int(asked), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.broadcast(word, 0)
+    return bool(word)
 
 
 def _together() -> bool:

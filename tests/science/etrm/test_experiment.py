@@ -113,6 +113,10 @@ def test_every_metric_of_the_seed_is_there_by_its_name(finished):
     assert measured >= SEED_NAMES
     tables = {name.partition(".")[0] for name in run.artifacts}
     assert {"eval_predictions", "train_predictions", "submission"} <= tables
+    for name in ("eval", "train"):
+        rows, picture = run.artifacts[f"{name}_predictions.jsonl"], run.artifacts[f"figures/{name}_gallery.svg"]
+        assert picture.count(">prediction</text>") == len(rows) > 0
+        assert f"{sum(row['correct'] for row in rows)} of {len(rows)} right" in picture
     assert {name for name in measured if name.startswith("origin/")} >= {
         "origin/train/exact_accuracy", "origin/train/steps", "origin/all.exact_accuracy", "origin/ARC/pass@1",
         "origin/grad/total_norm",
