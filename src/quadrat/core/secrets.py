@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
   | sk-[A-Za-z0-9_-]{20,200}               # OpenAI and the like
   | xox[abprs]-[A-Za-z0-9-]{10,200}        # Slack
   | AIza[0-9A-Za-z_-]{35}                  # Google
-  | eyJ[A-Za-z0-9_-]{10,500}\.[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,500}   # JSON web token
+  | eyJ[A-Za-z0-9_-]{10,500}\.[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{4,500}   # JSON web token
   )
   | -----BEGIN[ ][A-Z ]{0,20}PRIVATE[ ]KEY-----
     """,
@@ -57,6 +57,16 @@ def mask(text: str) -> tuple[str, int]:
         return f"{match[1]}{match[0][len(match[1]) :].replace(value, MASK, 1)}"
 
     return _NAMED.sub(hide, text), logins + tokens + hidden
+
+
+def secrets_in(text: str) -> Iterator[str]:
+    """Every secret in a text; a name before a login's ``@`` without a password is none."""
+    for match in (*_PASSWORD.finditer(text), *_TOKEN.finditer(text)):
+        yield match[0]
+    for match in _NAMED.finditer(text):
+        value = match[2] or match[3] or match[4]
+        if not _REFERENCE.fullmatch(value):
+            yield value
 
 
 def masked_words(words: Sequence[str]) -> list[str]:

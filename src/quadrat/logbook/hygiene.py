@@ -9,26 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_SECRETS = re.compile(
-    "|".join(
-        (
-            r"AKIA[0-9A-Z]{16}",
-            r"gh[pousr]_[A-Za-z0-9]{30,}",
-            r"github_pat_[A-Za-z0-9_]{22,}",
-            r"\bsk-[A-Za-z0-9_-]{20,}",
-            r"\bhf_[A-Za-z0-9]{20,}",
-            r"\bglpat-[A-Za-z0-9_-]{20,}",
-            r"\bxox[abprs]-[A-Za-z0-9-]{10,}",
-            r"\bAIza[0-9A-Za-z_-]{35}",
-            r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+",
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
-            r"(?<=://)[^\s/@:]+:[^\s/@]+(?=@)",
-            r"(?i:\b\w*(?:api|access|secret|private)[_-]?key\s*[=:]\s*)['\"]?[^\s'\"`|]{8,}",
-            r"(?i:\b\w*(?:auth|access|api)[_-]token\s*[=:]\s*)['\"]?[^\s'\"`|]{8,}",
-            r"(?i:\b\w*(?:password|passwd|secret)\s*[=:]\s*)['\"]?[^\s'\"`|]{8,}",
-        )
-    )
-)
+from quadrat.core.secrets import mask as mask_secrets
+from quadrat.core.secrets import secrets_in
 
 # A path from the root of a machine: at least two segments, so that a lone "/x" in prose is left alone.
 # Not after a letter, a dot or a slash: "train/loss", "../a/b" and "https://a/b" are something else.
@@ -58,8 +40,8 @@ _MOJIBAKE = re.compile(
 
 def secrets(line: str) -> Iterator[str]:
     """What looks like a secret, cut to four characters so that saying it does not repeat it."""
-    for match in _SECRETS.finditer(line):
-        yield f"{match.group()[:4]}..."
+    for found in secrets_in(line):
+        yield f"{found[:4]}..."
 
 
 def local_paths(line: str) -> Iterator[str]:
@@ -81,4 +63,4 @@ def _short(match: re.Match[str]) -> str:
 
 def mask(text: str) -> str:
     """``text`` with secrets and the machine's own paths taken out."""
-    return _PATHS.sub(_short, _SECRETS.sub("[masked]", text))
+    return _PATHS.sub(_short, mask_secrets(text)[0])
