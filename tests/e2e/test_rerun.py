@@ -223,8 +223,8 @@ def test_one_that_is_stopped_leaves_nothing(lab, eventually, number, code):
 STUDY_CODE = """\
 from collections.abc import Iterator
 from quadrat import Context, Event, Metrics
-from quadrat_studies.fluxem import experiment
-from quadrat_studies.fluxem.config import Config
+from quadrat_studies.STUDY import experiment
+from quadrat_studies.STUDY.config import Config
 
 FACTOR = 1.0
 build_data = experiment.build_data
@@ -238,17 +238,26 @@ def train(config: Config, context: Context) -> Iterator[Event]:
 """
 
 
-def test_a_studys_smoke_run_gives_identical_bytes_and_a_loss_shifted_by_one_per_cent_is_named(lab):
-    smoke = Path(str(files("quadrat_studies.fluxem"))) / "smoke.yaml"
-    study = smoke.read_text().replace("quadrat_studies.fluxem.experiment:train", "shifted:train")
-    (lab.root / "smoke.yaml").write_text(study)
-    (lab.root / "shifted.py").write_text(STUDY_CODE)
-    lab.quadrat(
-        "run", "smoke.yaml", "arms=[token_only]", "seeds=[0]", "training.epochs=1", "--no-canary", "--workers", "1"
-    )
-    assert "verdict: identical bytes" in lab.quadrat("rerun", "fluxem_smoke/token_only_S0").stdout
-    (lab.root / "shifted.py").write_text(STUDY_CODE.replace("FACTOR = 1.0", "FACTOR = 1.01"))
-    told = json.loads(lab.quadrat("rerun", "fluxem_smoke/token_only_S0", "--json", code=1).stdout)
+@pytest.mark.parametrize(
+    ("study", "run", "overrides"),
+    [
+        ("fluxem", "token_only_S0", ["arms=[token_only]", "seeds=[0]", "training.epochs=1"]),
+        ("symmetry", "gate_S42", ["arms=[gate]", "axes.n_layers=[2]", "axes.gamma=[1.0]"]),
+        ("etrm", "standard_S0", ["arms=[standard]"]),
+        ("bilevel", "envelope_S0", ["arms=[envelope]"]),
+    ],
+)
+def test_a_studys_smoke_run_gives_identical_bytes_and_a_loss_shifted_by_one_per_cent_is_named(
+    lab, study, run, overrides
+):
+    smoke = (Path(str(files(f"quadrat_studies.{study}"))) / "smoke.yaml").read_text()
+    code = STUDY_CODE.replace("STUDY", study)
+    (lab.root / "smoke.yaml").write_text(smoke.replace(f"quadrat_studies.{study}.experiment:train", "shifted:train"))
+    (lab.root / "shifted.py").write_text(code)
+    lab.quadrat("run", "smoke.yaml", *overrides, "--no-canary", "--workers", "1")
+    assert "verdict: identical bytes" in lab.quadrat("rerun", f"{study}_smoke/{run}").stdout
+    (lab.root / "shifted.py").write_text(code.replace("FACTOR = 1.0", "FACTOR = 1.01"))
+    told = json.loads(lab.quadrat("rerun", f"{study}_smoke/{run}", "--json", code=1).stdout)
     first = told["effects"]["first"]
     assert (told["level"], first["metric"]) == ("differs", "train/loss")
     assert first["now"] == pytest.approx(1.01 * first["then"])
