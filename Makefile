@@ -42,7 +42,7 @@ check: setup ## format, lint, import contracts, types: the fast ones first
 	$(BIN)/basedpyright
 
 test: check ## set-up, every check, every test
-	$(PYTEST)
+	$(PYTEST) -n 2 --dist loadfile
 
 demo: setup ## one study from question to record and page; a second call finds everything done
 	@# In a folder of its own: the record of the same study under experiments/ is somebody's work.
