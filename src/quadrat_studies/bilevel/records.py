@@ -90,7 +90,8 @@ def _curves(samples: Samples) -> list[dict[str, Any]]:
 
 def write_rows(path: Path, samples: Samples, *, split: str) -> None:
     """Write a split."""
-    lines = (json.dumps(row, allow_nan=False, separators=(",", ":")) + "\n" for row in rows_of(samples, split))
+    encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+    lines = (encode(row) + "\n" for row in rows_of(samples, split))
     path.write_text("".join(lines), encoding="utf-8")
 
 
