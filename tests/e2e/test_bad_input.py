@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -98,13 +99,19 @@ def test_training_survives_a_full_disk(lab):
     job = next(path.parent for path in (lab.root / "results/toy/.jobs").rglob("job.json"))
     command = [sys.executable, "-m", "quadrat.run.worker", str(job)]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=_small_files, check=False)
-    assert done.returncode in (0, 5), done.stderr
-    events = (lab.run_folder("R0.5_S0") / "events.ndjson").read_bytes() if done.returncode == 0 else b""
+    assert done.returncode == 1, done.stderr
+    assert "rows could not be written, so the run's numbers are not whole" in done.stderr
+    assert _status(lab) == "failed"
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     other = lab.run_folder("R0.5_S0")
     rows = (other / "metrics.ndjson").read_bytes()
-    assert rows.count(b"\n") == 401, events[-300:]
+    assert rows.count(b"\n") == 401
+    assert _status(lab) == "completed"
+
+
+def _status(lab) -> str:
+    return json.loads((lab.run_folder("R0.5_S0") / "verdict.json").read_bytes())["status"]
 
 
 def _small_files() -> None:

@@ -14,8 +14,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, final
 
-import orjson
-
 from quadrat.analyze.table import read_declaration
 from quadrat.exports.base import Tick, Written, staged
 from quadrat.exports.datasets import DataFile, DataSet, data_sets
@@ -23,6 +21,7 @@ from quadrat.exports.secrecy import shielded
 from quadrat.exports.tables import kind_of
 from quadrat.journal.atomic import dumps, open_regular
 from quadrat.journal.layout import StudyFolder
+from quadrat.journal.tail import first_rows
 
 CONFORMS: Final = "http://mlcommons.org/croissant/1.0"
 FORMATS: Final = {
@@ -160,15 +159,7 @@ def field_type(values: list[Any]) -> dict[str, Any] | None:
 
 
 def _json_rows(path: Path) -> Iterator[dict[str, Any]]:
-    with open_regular(path) as file:
-        head = file.read(_LONGEST)
-    for line in head.split(b"\n")[: None if len(head) < _LONGEST else -1]:
-        try:
-            row = orjson.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict):
-            yield row
+    yield from first_rows(path, limit=_LONGEST)
 
 
 def _csv_rows(path: Path) -> Iterator[dict[str, Any]]:

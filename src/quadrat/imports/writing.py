@@ -21,6 +21,7 @@ from quadrat.journal.layout import RunFolder
 from quadrat.journal.plain import plain
 from quadrat.journal.seal import seal
 from quadrat.journal.writer import RunWriter
+from quadrat.run.opening import point_of
 from quadrat.sinks.following import masked
 from quadrat.study.identity import content_hash, identity
 
@@ -128,7 +129,7 @@ def _row(folder: RunFolder, run: ForeignRun, origin: Origin, *, config: Mapping[
         "arm": None,
         "run": folder.name,
         "trainable": trainable,
-        "point": _flat(config),
+        "point": point_of(config),
         "identity": identity(trainable, config, seed if seed is not None else 0),
         "config_sha256": content_hash(config),
         "code_sha256": None,
@@ -147,16 +148,6 @@ def _row(folder: RunFolder, run: ForeignRun, origin: Origin, *, config: Mapping[
             "importer": origin.importer,
         },
     }
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" != "seed":
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _declared(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def _told(asked: Asked, name: str, origin: Mapping[str, Any]) -> dict[str, Any]:
             "name": name,
             "stage": None,
             "arm": asked.arm,
-            "point": {} if asked.arm else _scalars(asked.config),
+            "point": {} if asked.arm else point_of(asked.config),
             "seed": asked.seed,
             "identity": identity(trainable, asked.config, asked.seed if asked.seed is not None else 0),
             "path": f"{asked.study}/{name}",
@@ -169,12 +169,12 @@ def _told(asked: Asked, name: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _scalars(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def point_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """What tells one run from another: everything but the seed, dotted."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
         if isinstance(value, Mapping) and value:
-            flat |= _scalars(value, f"{prefix}{key}.")
+            flat |= point_of(value, f"{prefix}{key}.")
         elif f"{prefix}{key}" != "seed":
             flat[f"{prefix}{key}"] = value
     return flat
