@@ -33,12 +33,12 @@ def draft(ctx: click.Context, study: str | None, force: bool, template: Path | N
     root = root_of(ctx)
     written = write_record(root, study_of(root, study).name, force=force)
     for line in written.conflicts:
-        click.echo(f"{_shown(root, written.path)}:{line}", err=True)
-    click.echo(_shown(root, written.path))
+        click.echo(f"{_shown(written.path)}:{line}", err=True)
+    click.echo(_shown(written.path))
     if template is not None:
         folder = written.path.with_suffix("")
         page = write_page(root, folder, facts=record_facts(folder), template=template, force=force)
-        click.echo(_shown(root, page))
+        click.echo(_shown(page))
     return 1 if written.conflicts else 0
 
 
@@ -64,10 +64,10 @@ def check(ctx: click.Context, records: tuple[Path, ...], as_json: bool) -> int:
             unread.append(error.paragraph())
             continue
         for finding in found:
-            place = {"file": _shown(root, path), "line": finding.line}
+            place = {"file": _shown(path), "line": finding.line}
             rows.append({**place, "field": finding.field, "reason": finding.reason, "rule": finding.rule})
     if as_json:
-        names = [_shown(root, path) for path in paths]
+        names = [_shown(path) for path in paths]
         print_json("record-check", {"records": names, "findings": rows, "unread": unread})
     else:
         for row in rows:
@@ -90,7 +90,7 @@ def followups(ctx: click.Context, *, everything: bool, stub: str | None, output:
 
     root = root_of(ctx)
     if stub is not None:
-        click.echo(_shown(root, write_stub(root, stub, output=output)))
+        click.echo(_shown(write_stub(root, stub, output=output)))
         return
     found = [item for item in followups_of(root) if everything or not item.done]
     if as_json:
@@ -109,9 +109,10 @@ def index(ctx: click.Context) -> None:
     from quadrat.report.record import write_index
 
     root = root_of(ctx)
-    click.echo(_shown(root, write_index(root)))
+    click.echo(_shown(write_index(root)))
 
 
-def _shown(root: Path, path: Path) -> str:
-    path = path.resolve()
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+def _shown(path: Path) -> str:
+    """A path as one would type it from here."""
+    path, here = path.resolve(), Path.cwd().resolve()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else str(path)
