@@ -42,6 +42,7 @@ def test_the_commands_do_what_their_remarks_say(shown):
         account = re.match(r"(\d+ planned = [\w +]+)", remark)
         if account:
             assert account[1] in done.stdout, command
+    assert "verdict: identical bytes" in said["quadrat rerun readme/R0.5_S0"][0].stdout
 
 
 def test_what_comes_out_is_there(shown):
