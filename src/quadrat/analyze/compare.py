@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, final
 
-from quadrat.analyze.declaration import flatten
 from quadrat.core.errors import QuadratError
 from quadrat.journal.atomic import read_json
 from quadrat.journal.layout import RunFolder
+from quadrat.journal.plain import flatten
 from quadrat.journal.reader import RunView
 from quadrat.journal.seal import hash_file
 

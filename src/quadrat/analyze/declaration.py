@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from quadrat.journal.plain import flatten
 from quadrat.study.quantities import Demand
 
 REFERENCES = ("oracle", "trivial")
@@ -55,17 +56,6 @@ def condition_of(stage: str | None, arm: str | None, *, point: Mapping[str, Any]
 def plain(value: Any) -> str:
     """A config value as a person would write it: text as it is, everything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping as dotted keys to values."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 @final

@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, final
 
-from quadrat.analyze.declaration import flatten, plain
+from quadrat.analyze.declaration import plain
 from quadrat.analyze.rows import Row
 from quadrat.analyze.table import StudyTable
 from quadrat.core.errors import QuadratError
 from quadrat.exports.base import Tick
 from quadrat.exports.secrecy import shielded
 from quadrat.journal.atomic import read_mapping
-from quadrat.journal.plain import unspell
+from quadrat.journal.plain import flatten, unspell
 
 _SPLIT: Final = re.compile(r"(?:train|val|valid|validation|dev|test|eval|ood|all|held_?out)(?:ing)?(?:[_-].*)?")
 _LARGEST: Final = 2**63

@@ -18,6 +18,17 @@ _SMALLEST = -(2**63)
 _SHOWN = 200
 
 
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """A nested mapping as dotted keys to values."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(cast("Mapping[str, Any]", value), f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 def spell(value: float) -> float | str:
     """A float as JSON can hold it: itself, or its name when it is not finite."""
     if math.isfinite(value):

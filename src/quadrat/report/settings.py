@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from quadrat.analyze.declaration import Condition, flatten
+from quadrat.analyze.declaration import Condition
 from quadrat.analyze.rows import Row
 from quadrat.analyze.table import StudyTable
+from quadrat.journal.plain import flatten
 
 
 def config(table: StudyTable) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

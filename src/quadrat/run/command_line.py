@@ -9,6 +9,7 @@ from string import Formatter
 from typing import Any, Final
 
 from quadrat.core.errors import nearest
+from quadrat.journal.plain import flatten
 
 PLACES: Final = ("seed", "run_dir", "config", "root", "device")
 """Fields that the instrument fills. ``config`` is the path of the run's ``config.yaml``."""
@@ -41,7 +42,7 @@ def check(line: str, config: Mapping[str, Any]) -> None:
         ValueError: a field that nothing fills, or a key of the config that the command does not pass on. The message
             goes on behind the word ``config``.
     """
-    fields, known = fields_of(line), flat(config)
+    fields, known = fields_of(line), flatten(config)
     for name in fields:
         if name not in known and name not in PLACES:
             close = nearest(name, (*known, *PLACES))
@@ -58,17 +59,6 @@ def check(line: str, config: Mapping[str, Any]) -> None:
 def fill(line: str, values: Mapping[str, Any]) -> list[str]:
     """The words of a command, every field replaced. A value stays inside its word, whatever it holds."""
     return [_fill_word(word, values) for word in shlex.split(line)]
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The config with dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
 
 
 def _fill_word(word: str, values: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from quadrat.journal.atomic import read_json, write_json, write_text
 from quadrat.journal.config_yaml import dump_yaml
 from quadrat.journal.layout import RunFolder, StudyFolder
 from quadrat.journal.ndjson import read_rows
-from quadrat.journal.plain import plain
+from quadrat.journal.plain import flatten, plain
 from quadrat.journal.process import ProcessId
 from quadrat.journal.reader import RunView
 from quadrat.journal.rewind import rewind
@@ -169,15 +169,9 @@ def _told(asked: Asked, name: str, origin: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def point_of(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def point_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """What tells one run from another: everything but the seed, dotted."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= point_of(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" != "seed":
-            flat[f"{prefix}{key}"] = value
-    return flat
+    return {key: value for key, value in flatten(config).items() if key != "seed"}
 
 
 def _clear(folder: RunFolder, told: Mapping[str, Any], lock: Mapping[str, Any]) -> int:

@@ -28,6 +28,7 @@ from quadrat.core.errors import RunError
 from quadrat.core.events import Checkpoint, Event, Metrics, Note
 from quadrat.core.secrets import masked_words
 from quadrat.journal.layout import RESULTS, find_root
+from quadrat.journal.plain import flatten
 from quadrat.journal.seal import hash_file
 from quadrat.launchers.kin import signal_name
 from quadrat.run import command_line, order
@@ -135,9 +136,7 @@ def train(config: Config, context: Context) -> Iterator[Event]:
         return  # a canary times a few steps, and those cannot be had of a program
     fields = {"seed": context.seed, "run_dir": place.run_dir, "config": place.config, "root": place.root}
     places = {key: str(value) if isinstance(value, Path) else value for key, value in fields.items()}
-    words = command_line.fill(
-        config.command.line, {**command_line.flat(config.values), **places, "device": context.device}
-    )
+    words = command_line.fill(config.command.line, {**flatten(config.values), **places, "device": context.device})
     place.run_dir.mkdir(parents=True, exist_ok=True)
     relay = context.scratch / "relay.ndjson"
     relay.unlink(missing_ok=True)
