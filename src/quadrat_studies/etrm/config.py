@@ -47,6 +47,8 @@ class DataConfig(_Frozen):
     """Side of the canvas. Tasks with a larger grid are left out, and counted."""
     generated_train: int = Field(default=24, ge=1)
     generated_eval: int = Field(default=12, ge=1)
+    generated_beside: int = Field(default=0, ge=0)
+    """Generated tasks that are trained on beside those of another source; a task's name begins with ``beside``."""
     seed: int = Field(default=42, ge=0)
     """Order of the tasks (the first so many are trained on), and what the generator draws."""
 

@@ -1,6 +1,7 @@
 """ARC-like tasks made on the spot, for tests and for trying things without a download. They are not ARC.
 
 Each family is one rule; a task draws what the rule leaves open (which colours, which side) once, and then its pairs.
+Here are six simple families, which fit on any canvas; ``families.py`` has more.
 """
 
 from __future__ import annotations
@@ -10,35 +11,58 @@ from typing import TypeAlias
 
 import numpy as np
 
+from quadrat import UsageError
+from quadrat_studies.etrm import families
 from quadrat_studies.etrm.grids import Grid, Pair, Task
 
 Rule: TypeAlias = Callable[[Grid], Grid]
 SMALLEST = 3
 
 
-def generate(count: int, *, side: int, seed: int, prefix: str) -> list[Task]:
-    """``count`` tasks whose grids have sides of 3 to ``side``. Equal arguments give equal tasks.
+def generate(count: int, *, side: int, seed: int, prefix: str, more: bool = False) -> list[Task]:
+    """``count`` tasks whose grids have sides of at most ``side``. Equal arguments give equal tasks.
 
-    The families take turns, so a set of six has each of them once.
+    The families take turns, so a set of six has each of the simple ones once; with ``more``, those of ``families.py``
+    take part.
+
+    Raises:
+        UsageError: the canvas is too small for the families.
     """
-    names = list(FAMILIES)
+    if more and side < families.LEAST:
+        raise UsageError(
+            f"the generator's families need a canvas of {families.LEAST}, and this one has {side}.",
+            where="data.generated_beside",
+            remedy="set data.generated_beside to 0, or data.canvas to a larger one.",
+        )
+    names = [*FAMILIES, *(families.FAMILIES if more else ())]
     return [_task(f"{prefix}{i:04d}_{names[i % len(names)]}", names[i % len(names)], seed=seed, side=side)
             for i in range(count)]  # fmt: skip
 
 
 def _task(name: str, family: str, *, seed: int, side: int) -> Task:
     rng = np.random.default_rng([seed, *name.encode()])
-    largest = max(SMALLEST, side // 2) if family == "tile" else side
-    rule = FAMILIES[family](rng)
+    make = _simple(family, rng, side) if family in FAMILIES else families.FAMILIES[family](rng, side)
     pairs: list[Pair] = []
     while len(pairs) < 4:
-        height, width = rng.integers(SMALLEST, largest + 1, size=2)
+        shown, said = make(rng)
+        if not any(np.array_equal(shown, pair.input) for pair in pairs):
+            pairs.append(Pair(shown, said))
+    return Task(name, tuple(pairs[:3]), tuple(pairs[3:]))
+
+
+def _simple(family: str, rng: np.random.Generator, side: int) -> families.Maker:
+    """A picture of any shape, and the rule on it."""
+    largest = max(SMALLEST, side // 2) if family == "tile" else side
+    rule = FAMILIES[family](rng)
+
+    def make(draw: np.random.Generator) -> tuple[Grid, Grid]:
+        height, width = draw.integers(SMALLEST, largest + 1, size=2)
         if family == "tile":
             width = min(width, side // 2)
-        grid = _picture(rng, int(height), int(width))
-        if not any(np.array_equal(grid, pair.input) for pair in pairs):
-            pairs.append(Pair(grid, rule(grid)))
-    return Task(name, tuple(pairs[:3]), tuple(pairs[3:]))
+        grid = _picture(draw, int(height), int(width))
+        return grid, rule(grid)
+
+    return make
 
 
 def _picture(rng: np.random.Generator, height: int, width: int) -> Grid:

@@ -49,6 +49,9 @@ def load_tasks(data: DataConfig) -> Source:
         case "kaggle":
             train, evaluation = (_from_combined(_place(data), split) for split in SPLITS)
             name = "kaggle"
+    if data.generated_beside:
+        train += generate(data.generated_beside, side=data.canvas, seed=data.seed, prefix="beside", more=True)
+        name += f" and {data.generated_beside} generated tasks"
     return Source(name, tuple(sorted(train, key=_id)), tuple(sorted(evaluation, key=_id)))
 
 

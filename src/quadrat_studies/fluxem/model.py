@@ -70,7 +70,7 @@ class Block(nn.Module):
             key, value = kept.join(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, :, -reads:])
         x = x + drop(self.out(mixed.transpose(1, 2).reshape(x.shape)))
-        return x + drop(self.down(F.relu(self.up(self.norm_2(x)), inplace=True)))
+        return x + drop(self.down(F.relu(self.up(self.norm_2(x)))))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [R, B, T, h] -> [R B, H, T, h / H]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from quadrat import UsageError
+from quadrat_studies.etrm import families
 from quadrat_studies.etrm.config import DataConfig
 from quadrat_studies.etrm.generator import FAMILIES, generate
 from quadrat_studies.etrm.sources import load_tasks, task_from_json, task_to_json
@@ -110,3 +111,18 @@ def test_missing_places_are_a_users_error(tmp_path):
     (tmp_path / "training" / "bad.json").write_text("{")
     with pytest.raises(UsageError, match="JSON"):
         load_tasks(DataConfig(source="folder", path=str(tmp_path)))
+
+
+def test_generated_tasks_stand_beside_the_source_and_not_in_its_evaluation(tmp_path):
+    for split in ("training", "evaluation"):
+        (tmp_path / split).mkdir()
+        (tmp_path / split / "a.json").write_text(json.dumps(TASK))
+    alone = DataConfig(source="folder", path=str(tmp_path))
+    source = load_tasks(alone.model_copy(update={"generated_beside": 44}))
+    assert source.name == "folder and 44 generated tasks"
+    assert [task.id for task in source.evaluation] == ["a"]
+    assert len(source.train) == 45
+    kinds = {task.id.split("_")[1] for task in source.train if task.id.startswith("beside")}
+    assert kinds == {*FAMILIES, *families.FAMILIES}
+    with pytest.raises(UsageError, match="need a canvas of 7, and this one has 6"):
+        load_tasks(alone.model_copy(update={"generated_beside": 1, "canvas": 6}))
