@@ -60,7 +60,7 @@ def test_tuning_offers_every_arm_the_same_rates_on_a_seed_of_its_own():
 def test_the_sample_ladder_has_the_declared_sizes_and_one_number_of_steps():
     found = [config for _, config in configs("sample_efficiency")]
     assert sorted({config.data.train_size for config in found}) == [100, 300, 1000, 3000, 10_000, 30_000]
-    assert {config.training.steps for config in found} == {1500}
+    assert {config.training.steps for config in found} == {2500}
 
 
 @pytest.mark.parametrize("name", FILES)
