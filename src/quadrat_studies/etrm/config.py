@@ -169,6 +169,8 @@ class TrainingConfig(_Frozen):
     freeze_decoder_steps: int = Field(default=0, ge=0)
     precision: Literal["float32", "bfloat16"] = "float32"
     log_every: int = Field(default=10, ge=1)
+    clock: bool = False
+    """Log ``time/steps_per_second`` too, for the rule ``slow_steps``. Off, equal runs have equal rows."""
 
 
 @final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, final
@@ -69,6 +70,7 @@ class Training:
         self.carry = Carry(self.solver, stream, slots=slots, device=context.device)
         self.signs = VitalSigns(cycle=self.arch.halt_max_steps, device=context.device)
         self.step = 0
+        self.worked = (0, 0.0)  # steps since the last row, and their seconds
         self.recent_exact = 0.0
         self.last_context = self.carry.context
 
@@ -79,6 +81,7 @@ class Training:
 
     def update(self) -> None:
         """One optimiser step."""
+        began = time.perf_counter()
         new = self.carry.refill(self.solver)
         self.weights.gradient.zero_()
         kind = torch.device(self.device).type
@@ -102,6 +105,7 @@ class Training:
         )
         self.last_context = encoded.context.detach()
         self.step += 1
+        self.worked = (self.worked[0] + 1, self.worked[1] + time.perf_counter() - began)
 
     def _context(self, new: Tensor) -> tuple[Encoded, Tensor]:
         """Context of every row, and the tensor whose gradient tells which rows reach what made it."""
@@ -169,6 +173,12 @@ class Training:
         values["train/loss"] = total + values.get("train/kl_loss_weighted", 0.0)
         values["train/lr"] = learning_rate(self.step - 1, self.recipe)
         self.recent_exact = values.get("train/exact_accuracy_recent", 0.0)
+        if self.recipe.clock:
+            steps, seconds = ranks.sum_over_ranks(
+                torch.tensor(self.worked, dtype=torch.float64, device=self.device)
+            ).tolist()
+            values["time/steps_per_second"] = steps / max(seconds, 1e-9)
+        self.worked = (0, 0.0)
         values["train/decoder_frozen"] = float(self.step <= self.recipe.freeze_decoder_steps)
         if self.solver.encoder is not None:
             values |= encoder_statistics(self.last_context, self.carry.batch.groups)

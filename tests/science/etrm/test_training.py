@@ -131,3 +131,13 @@ def test_lower_precision_runs(tiny, training):
         run.update()
     assert run.row()["train/loss"] > 0
     assert run.weights.values.dtype == torch.float32
+
+
+def test_the_clock_is_logged_where_it_is_asked_for(tiny, training):
+    assert not any(name.startswith("time/") for name in step_row(training(tiny())))
+    assert step_row(training(tiny(training={"clock": True})))["time/steps_per_second"] > 0
+
+
+def step_row(run):
+    run.update()
+    return run.row()

@@ -249,3 +249,15 @@ def test_a_healthy_log_that_converges_gives_no_stop_and_no_failure(seed):
         rows.append({"step": step, "metrics": row})
     seen = replay([*ETRM, "nonfinite"], rows)
     assert (seen.stop, named(ETRM, rows)) == (None, set())
+
+
+def test_steps_that_take_ten_times_as_long_as_warm_ones_are_named_and_a_cold_start_or_one_hiccup_is_not():
+    speed = "time/steps_per_second"
+    cold = [{"step": step, "metrics": {speed: 0.3}} for step in range(10, 20, 10)]
+    warm = [{"step": step, "metrics": {speed: 5.0}} for step in range(20, 200, 10)]
+    hiccup = [{"step": 200, "metrics": {speed: 0.2}}]
+    after = [{"step": step, "metrics": {speed: 5.0}} for step in range(210, 300, 10)]
+    assert "slow_steps" not in named(ETRM, [*cold, *warm, *hiccup, *after])
+    slow = [{"step": step, "metrics": {speed: 0.4}} for step in range(210, 300, 10)]
+    found = next(f for f in replay(ETRM, [*cold, *warm, *slow]).findings if f.rule == "slow_steps")
+    assert found.action == "warn" and 210 < found.step <= 260
