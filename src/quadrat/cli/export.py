@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from quadrat.cli.targets import print_json, root_of, study_of
+from quadrat.cli.waiting import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from quadrat.exports.base import Tick, Written
+    from quadrat.exports.base import Written
     from quadrat.journal.layout import StudyFolder
-
-_PATIENCE = 2.0
-"""Seconds without a word before progress is told where nobody sees a bar."""
 
 
 @click.command("export")
@@ -55,7 +52,8 @@ def command(ctx: click.Context, *, study: str | None, name: str, output: Path | 
     folder = study_of(root, study)
     target = (output or Path(f"{folder.name}{exporter.ending}")).absolute()
     _refuse_inside(folder, target)
-    made: Written = exporter.write(folder, target, tick=_teller(folder.name))
+    with waiting(f"export {folder.name}", unit="parts") as tick:
+        made: Written = exporter.write(folder, target, tick=tick)
     if as_json:
         document = {"study": folder.name, "format": name, "path": str(made.path), "files": made.files}
         document |= {"bytes": made.size, "masked": dict(made.masked), "notes": list(made.notes)}
@@ -82,24 +80,3 @@ def _refuse_inside(folder: StudyFolder, target: Path) -> None:
             raise UsageError(
                 f"an export does not go into {kept}/.", where=str(target), remedy="another place for --output."
             )
-
-
-def _teller(study: str) -> Tick:
-    """Tells how far an export is: on a terminal in one line, else every few seconds in a line of its own."""
-    import time
-
-    told = time.monotonic()
-    is_terminal = sys.stderr.isatty()
-
-    def tick(done: int, total: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        is_last = done >= total
-        if is_terminal and (is_last or now - told > 0.1):
-            click.echo(f"\r{study}: {done} of {total}" + ("\n" if is_last else ""), nl=False, err=True)
-            told = now
-        elif not is_last and now - told > _PATIENCE:
-            click.echo(f"{study}: {done} of {total}", err=True)
-            told = now
-
-    return tick
