@@ -13,7 +13,7 @@ from quadrat_studies.etrm.data import Tasks
 from quadrat_studies.etrm.gallery import draw_gallery
 from quadrat_studies.etrm.grids import Augmentation
 from quadrat_studies.etrm.items import Canvas, Question, fixed_versions, questions
-from quadrat_studies.etrm.measuring import demo_use, prediction_rows, reply_metrics, votes_of
+from quadrat_studies.etrm.measuring import copying, demo_use, prediction_rows, reply_metrics, votes_of
 from quadrat_studies.etrm.model import Solver
 from quadrat_studies.etrm.refinement import refine_context
 from quadrat_studies.etrm.training import Pool
@@ -38,6 +38,7 @@ class Examination:
         )
         if self.on == "heldout" and config.arch.conditioning == "embedding_table":
             self.questions = self._behind(config, tasks)
+        self.yardsticks = copying(self.questions)
         self.questions_in_source = int(counts["queries_in_source"]) * config.evaluation.versions
         plain = [[Augmentation()]] * len(tasks.train)
         self.trained = questions(tasks.train, canvas, versions=plain)[: config.evaluation.swap_rows]
@@ -55,7 +56,7 @@ class Examination:
             refined = self._report(self._ask(solver, search), prefix="refined.")
             values |= {name.replace("ARC/", "refined.ARC/", 1): number for name, number in refined.items()}
         fixed = Batch.of([question.item for question in self.trained], self.device)
-        return values | demo_use(solver, fixed), replies
+        return values | self.yardsticks | demo_use(solver, fixed), replies
 
     def tables(self, solver: Solver, replies: Sequence[Reply]) -> dict[str, Any]:
         """``eval_predictions``, ``train_predictions`` (rows, and drawn as galleries) and the submission."""

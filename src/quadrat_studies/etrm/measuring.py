@@ -50,6 +50,18 @@ def reply_metrics(replies: Sequence[Reply], *, n_total: int, limit: int, prefix:
     return values | {f"{prefix}exact_accuracy_low": low, f"{prefix}exact_accuracy_high": high}
 
 
+def copying(questions: Sequence[Question]) -> dict[str, float]:
+    """What a solver that gives every cell of the query back would score: the yardstick for ``all.accuracy``."""
+    kept = [(item.inputs == item.labels)[item.labels != IGNORED] for item in (question.item for question in questions)]
+    kept = [cells for cells in kept if len(cells)]
+    if not kept:
+        return {}
+    return {
+        "trivial/copy_input/accuracy": sum(float(cells.mean()) for cells in kept) / len(kept),
+        "trivial/copy_input/exact_accuracy": sum(bool(cells.all()) for cells in kept) / len(kept),
+    }
+
+
 def votes_of(questions: Sequence[Question], replies: Sequence[Reply], *, side: int) -> list[Vote]:
     """Each answer at its first halt, cropped and turned back to the original task."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,9 +13,10 @@ from quadrat import UsageError
 from quadrat_studies.etrm.answering import answer_questions, run_steps
 from quadrat_studies.etrm.carry import Batch
 from quadrat_studies.etrm.examining import Examination
-from quadrat_studies.etrm.grids import IGNORED, to_labels
+from quadrat_studies.etrm.grids import IGNORED, Augmentation, Pair, to_labels
+from quadrat_studies.etrm.items import Canvas, Question
 from quadrat_studies.etrm.losses import score_rows
-from quadrat_studies.etrm.measuring import demo_use, foreign_rows, reply_metrics, votes_of
+from quadrat_studies.etrm.measuring import copying, demo_use, foreign_rows, reply_metrics, votes_of
 from quadrat_studies.etrm.model import build
 from quadrat_studies.etrm.refinement import leave_one_out, refine_context
 from quadrat_studies.etrm.voting import candidates
@@ -88,6 +90,16 @@ def test_tables_show_input_target_and_prediction(learned):
     assert len(row["prediction"]) == len(row["target"])
     assert set(tables["submission.json"]) == {t.id for t in exam.tasks}
     json.dumps(tables)
+
+
+def test_giving_the_input_back_is_the_yardstick():
+    pairs = [Pair(np.array(i, np.uint8), None if o is None else np.array(o, np.uint8))
+             for i, o in (([[1, 2]], [[1, 2]]), ([[1, 2]], [[1, 3]]), ([[1]], None))]  # fmt: skip
+    asked = [Question(0, n, Augmentation(), Canvas(2, 1).item(pair, (), version=Augmentation()))
+             for n, pair in enumerate(pairs)]  # fmt: skip
+    # Two cells and two of the line below them; the second differs in one cell of four.
+    assert copying(asked) == {"trivial/copy_input/accuracy": (1 + 0.75) / 2, "trivial/copy_input/exact_accuracy": 0.5}
+    assert copying(asked[2:]) == {}
 
 
 def test_every_row_gets_demonstrations_of_another_group():

@@ -261,3 +261,11 @@ def test_steps_that_take_ten_times_as_long_as_warm_ones_are_named_and_a_cold_sta
     slow = [{"step": step, "metrics": {speed: 0.4}} for step in range(210, 300, 10)]
     found = next(f for f in replay(ETRM, [*cold, *warm, *slow]).findings if f.rule == "slow_steps")
     assert found.action == "warn" and 210 < found.step <= 260
+
+
+def test_a_solver_that_gives_the_input_back_is_named_however_many_cells_are_right():
+    copied = "trivial/copy_input/accuracy"
+    seen = {value: held({"all.accuracy": value, copied: 0.467}, steps=1600, every=400) for value in (0.46, 0.5, 0.9)}
+    states = {value: {row["id"]: row["state"] for row in replay(ETRM, rows).report} for value, rows in seen.items()}
+    assert [states[value]["copies_the_input"] for value in seen] == ["fail", "warn", "ok"]
+    assert "copies_the_input" not in named(ETRM, held({"all.accuracy": 0.46, copied: 0.467}, steps=999, every=400))
