@@ -18,6 +18,7 @@ from quadrat_studies.fluxem.answer import answer
 from quadrat_studies.fluxem.config import Config
 from quadrat_studies.fluxem.data import build_data, read_split, splits_to_test
 from quadrat_studies.fluxem.dataset_card import read_card
+from quadrat_studies.fluxem.figures import draw_errors, draw_ladders
 from quadrat_studies.fluxem.gallery import error_gallery, evaluation_results, model_name
 from quadrat_studies.fluxem.ladders import ladder_problems, ladder_table
 from quadrat_studies.fluxem.metrics import prediction_rows, score
@@ -123,9 +124,14 @@ def _member(
         yield Artifact(f"predictions/{split}.jsonl", rows)
         yield Metrics(step, score(rows, split))
     yield Artifact("evaluation_results.json", evaluation_results(name, predictions))
-    yield Artifact("tables/errors.jsonl", error_gallery(predictions))
+    errors = error_gallery(predictions)
+    yield Artifact("tables/errors.jsonl", errors)
+    yield Artifact("figures/errors.svg", draw_errors({name: errors}, title="Wrong answers by kind"))
     for ladder, table in tables.items():
         yield Artifact(f"tables/{ladder}.jsonl", table)
+    if tables:
+        ladders = {ladder: {name: [table]} for ladder, table in tables.items()}
+        yield Artifact("figures/ladders.svg", draw_ladders(ladders, title="Digits, operands and carries"))
     yield from _yardsticks(step, folder)
 
 

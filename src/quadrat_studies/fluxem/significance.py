@@ -124,6 +124,31 @@ def _crossing(sizes: Sequence[int], means: NDArray[np.float64], level: float) ->
     return float(np.exp(np.log(sizes[place - 1]) + share * np.log(sizes[place] / sizes[place - 1])))
 
 
+def t_half_width(scores: Sequence[float] | NDArray[np.float64]) -> float:
+    """Half of the 95 % t interval of a mean; infinite for a single score."""
+    n = len(scores)
+    return t_quantile(n - 1) * float(np.std(scores, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+
+
+def t_quantile(freedom: int) -> float:
+    """The t that 95 % of Student's distribution lie within, on both sides: the closed form for whole degrees of freedom
+    (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4) in an angle, which is halved in upon."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _share_within(middle, freedom) < 0.95 else (low, middle)
+    return math.tan(low) * math.sqrt(freedom)
+
+
+def _share_within(angle: float, freedom: int) -> float:
+    is_odd = freedom % 2
+    total, term = 0.0, math.cos(angle) if is_odd else 1.0
+    for power in range(is_odd, freedom - 1, 2):
+        total += term
+        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
+    return 2 / math.pi * (angle + math.sin(angle) * total) if is_odd else math.sin(angle) * total
+
+
 def extrapolates(scores: Sequence[float], *, level: float = 0.99, share: float = 0.8) -> bool:
     """The criterion for a claim beyond the trained range: ``level`` reached by a ``share`` of the seeds."""
     return sum(score >= level for score in scores) >= share * len(scores)
@@ -138,9 +163,25 @@ def read_hits(results: Path, split: str) -> dict[str, dict[int, dict[str, bool]]
     for file in sorted(results.glob(f"*/artifacts/predictions/{split}.jsonl")):
         named = re.fullmatch(r"(.+)_S(\d+)", file.parents[2].name)
         if named:
-            rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-            arms[named[1]][int(named[2])] = {row["id"]: row["prediction"] == row["target"] for row in rows}
+            arms[named[1]][int(named[2])] = {row["id"]: row["prediction"] == row["target"] for row in _rows(file)}
     return dict(arms)
+
+
+def read_tables(results: Path, table: str) -> dict[str, dict[int, list[dict[str, Any]]]]:
+    """``{arm: {seed: rows}}`` of ``tables/<table>.jsonl`` of the same runs, and of runs in stages, whose arms become
+    ``<stage>/<arm>``. Arms and seeds are in order, numbers in names by their size."""
+    arms: dict[str, dict[int, list[dict[str, Any]]]] = defaultdict(dict)
+    for depth in ("*", "*/*"):
+        for file in sorted(results.glob(f"{depth}/artifacts/tables/{table}.jsonl")):
+            named = re.fullmatch(r"([^.].*)_S(\d+)", file.parents[2].relative_to(results).as_posix())
+            if named:
+                arms[named[1]][int(named[2])] = _rows(file)
+    places = {arm: [part.zfill(12) if part.isdigit() else part for part in re.split(r"(\d+)", arm)] for arm in arms}
+    return {arm: dict(sorted(arms[arm].items())) for arm in sorted(arms, key=places.__getitem__)}
+
+
+def _rows(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def compare(arms: Mapping[str, Mapping[int, Mapping[str, bool]]], baseline: str) -> list[dict[str, Any]]:
@@ -167,19 +208,25 @@ def compare(arms: Mapping[str, Mapping[int, Mapping[str, bool]]], baseline: str)
 
 def read_ladder(results: Path, metric: str) -> dict[str, tuple[list[int], NDArray[np.float64]]]:
     """``{arm: (sizes, scores [seeds, sizes])}`` of runs named ``<arm>_S<seed>`` in stages named ``n<size>``; sizes that
-    lack a seed of the arm are left out."""
+    lack a seed of the arm are left out.
+
+    Raises:
+        ValueError: a run has no such metric.
+    """
     found: dict[str, dict[int, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     split, _, name = metric.partition("/")
     for file in sorted(results.glob("n*/*/artifacts/evaluation_results.json")):
         named = re.fullmatch(r"n(\d+)/(.+)_S(\d+)", f"{file.parents[2].name}/{file.parents[1].name}")
         if named:
             (splits,) = json.loads(file.read_text(encoding="utf-8")).values()
+            if name not in splits.get(split, {}):
+                raise ValueError(f"{file} has no {name!r} of a split {split!r}. Try one of {sorted(splits)}.")
             found[named[2]][int(named[1])][int(named[3])] = float(splits[split][name])
     ladders: dict[str, tuple[list[int], NDArray[np.float64]]] = {}
     for arm, by_size in found.items():
-        most = max(len(seeds) for seeds in by_size.values())
-        sizes = sorted(size for size, seeds in by_size.items() if len(seeds) == most)
-        ladders[arm] = sizes, np.array([[by_size[size][seed] for size in sizes] for seed in sorted(by_size[sizes[0]])])
+        most = max(by_size.values(), key=len)
+        sizes = sorted(size for size, seeds in by_size.items() if seeds.keys() >= most.keys())
+        ladders[arm] = sizes, np.array([[by_size[size][seed] for size in sizes] for seed in sorted(most)])
     return ladders
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
 import pytest
 
@@ -69,12 +70,26 @@ def test_the_weights_file_is_the_seeds_alone(run_arm, arm):
 def test_every_score_is_a_function_of_the_stored_predictions(run_arm):
     run = run_arm(tiny("token_only"))
     predictions = {f"predictions/{split}.jsonl" for split in TEST_SPLITS}
-    assert set(run.artifacts) == predictions | {"evaluation_results.json", "tables/errors.jsonl"}
+    assert set(run.artifacts) == predictions | {
+        "evaluation_results.json", "tables/errors.jsonl", "figures/errors.svg",
+    }  # fmt: skip
     for split in TEST_SPLITS:
         stored = json.loads(json.dumps(run.artifacts[f"predictions/{split}.jsonl"]))
         assert len(stored) == 12
         for name, value in score(stored, split).items():
             assert run.last(name) == value
+
+
+def test_a_run_draws_its_ladders_and_its_errors(run_arm):
+    ladders = {"magnitude_digits": 3, "operands": 3, "carries": 2, "cell_size": 2}
+    run = run_arm(Config.model_validate({**TINY, "ladders": ladders}))
+    for name in ("ladders", "errors"):
+        picture = ElementTree.fromstring(run.artifacts[f"figures/{name}.svg"])
+        shown = {part.text for part in picture.iter("{http://www.w3.org/2000/svg}text")}
+        assert any((text or "").startswith("token_only") for text in shown)
+    rows = run.artifacts["tables/errors.jsonl"]
+    assert {f"{row['of_this_kind']} of 12" for row in rows} <= shown
+    assert len({name for name in run.artifacts if name.startswith("tables/")}) == 4
 
 
 def test_stored_predictions_are_what_the_weights_file_answers(trained):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from xml.etree import ElementTree
 
 import pytest
 
@@ -58,6 +59,14 @@ def test_every_score_is_a_function_of_the_stored_predictions(runs, arm):
         assert len(stored) == 24
         for name, value in score(stored, split).items():
             assert runs[arm].last(name) == value
+
+
+def test_a_run_draws_its_errors_and_no_ladder(runs):
+    run = runs["hybrid"]
+    assert [name for name in run.artifacts if name.startswith("figures/")] == ["figures/errors.svg"]
+    shown = {part.text for part in ElementTree.fromstring(run.artifacts["figures/errors.svg"]).iter() if part.text}
+    rows = run.artifacts["tables/errors.jsonl"]
+    assert rows and {row["kind"] for row in rows} <= shown and {row["target"] for row in rows} <= shown
 
 
 @pytest.mark.parametrize("arm", ARMS)

@@ -61,6 +61,20 @@ def test_the_interval_of_samples_needed_may_be_open():
     assert found.samples == math.inf and found.low < 1000 and found.high == math.inf
 
 
+@pytest.mark.parametrize(
+    ("freedom", "wanted"),
+    [(1, 12.7062), (2, 4.30265), (3, 3.18245), (4, 2.77645), (5, 2.57058), (9, 2.26216), (30, 2.04227), (301, 1.96788)],
+)
+def test_t_quantiles_are_those_of_the_tables(freedom, wanted):
+    assert s.t_quantile(freedom) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_half_of_the_t_interval():
+    assert s.t_half_width([0.0, 1.0]) == pytest.approx(12.7062 * 0.5, rel=1e-5)
+    assert s.t_half_width([0.5, 0.5, 0.5]) == 0
+    assert s.t_half_width([0.5]) == math.inf
+
+
 def test_extrapolation_needs_most_seeds():
     assert s.extrapolates([1, 1, 0.99, 1, 0.2]) and not s.extrapolates([1, 1, 0.98, 1, 0.2])
 
@@ -93,3 +107,27 @@ def test_a_ladder_of_stages_is_read(tmp_path, capsys):
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["level"] for row in found] == [0.9, 0.99]
     assert found[0]["samples"] == pytest.approx(100 * 10**0.8)
+
+
+def test_a_size_with_other_seeds_or_fewer_is_left_out(tmp_path):
+    for size, seeds in ((100, (1, 2)), (300, (1, 3)), (1000, (2,)), (3000, (1, 2))):
+        for seed in seeds:
+            folder = tmp_path / f"n{size}" / f"chars_S{seed}" / "artifacts"
+            folder.mkdir(parents=True)
+            scores = {"token_only": {"test_id": {"exact_match": seed / 10}}}
+            (folder / "evaluation_results.json").write_text(json.dumps(scores))
+    sizes, scores = s.read_ladder(tmp_path, "test_id/exact_match")["chars"]
+    assert sizes == [100, 3000] and scores.tolist() == [[0.1, 0.1], [0.2, 0.2]]
+    with pytest.raises(ValueError, match=r"no 'exact_match' of a split 'test'.*test_id"):
+        s.read_ladder(tmp_path, "test/exact_match")
+
+
+def test_tables_are_read_by_arm_and_seed_with_stages_in_the_order_of_their_sizes(tmp_path):
+    for place in ("b_S2", "b_S10", "a_S1", "n1000/a_S1", "n300/a_S1", ".evaluations/a_S1", "a", "n300/deep/a_S1"):
+        folder = tmp_path / place / "artifacts" / "tables"
+        folder.mkdir(parents=True)
+        (folder / "carries.jsonl").write_text(json.dumps({"place": place}) + "\n")
+    found = s.read_tables(tmp_path, "carries")
+    assert list(found) == ["a", "b", "n300/a", "n1000/a"]
+    assert found["b"] == {2: [{"place": "b_S2"}], 10: [{"place": "b_S10"}]} and list(found["b"]) == [2, 10]
+    assert s.read_tables(tmp_path, "operands") == {}
