@@ -131,6 +131,11 @@ class StudyFolder:
         return self.root / RESULTS / self.name
 
     @property
+    def figures(self) -> Path:
+        """Pictures of the study as a whole, for its page; whoever draws them puts them there."""
+        return self.path / "figures"
+
+    @property
     def lock_json(self) -> Path:
         """The declared plan, hashed, and its amendments."""
         return self.path / "study.lock.json"

@@ -1,4 +1,5 @@
-"""Pictures that runs left under ``artifacts/figures``, on the page as images: nothing in them is run or loaded."""
+"""Pictures under a study's ``figures`` and its runs' ``artifacts/figures``, on the page as images: nothing in them is run
+or loaded."""
 
 from __future__ import annotations
 
@@ -10,25 +11,29 @@ from typing import Final
 from quadrat.analyze.rows import Row
 from quadrat.analyze.table import StudyTable
 from quadrat.journal.atomic import read_bytes
+from quadrat.journal.layout import StudyFolder
 from quadrat.report.markup import Markup, join, tag
 
 MOST: Final = 8
-"""Pictures of all runs together; a page that is too heavy to open shows nothing."""
+"""Pictures of all together; a page that is too heavy to open shows nothing."""
 LARGEST: Final = 500_000
 """Bytes of one picture."""
 
 
 def pictures(study: StudyTable) -> Markup | None:
-    """The section; None for a study whose runs left none. What is too much or too large is named instead."""
-    found = [(row.declared.place, path) for row in study.rows for path in _files(row)]
+    """The section, the study's own first; None where there are none. What is too much or too large is named instead."""
+    own = StudyFolder(study.root, study.study).figures
+    found = [("figures", study.study, path) for path in sorted(own.glob("*.svg"))]
+    for row in study.rows:
+        found += [(f"{row.declared.place}/artifacts/figures", row.declared.place, path) for path in _files(row)]
     if not found:
         return None
     shown: list[Markup] = []
     left: list[str] = []
-    for place, path in found:
-        image = _image(place, path) if len(shown) < MOST else None
+    for folder, of, path in found:
+        image = _image(of, path) if len(shown) < MOST else None
         if image is None:
-            left.append(f"{place}/artifacts/figures/{path.name}")
+            left.append(f"{folder}/{path.name}")
         else:
             shown.append(image)
     said = f"Not shown, because the page is full or the picture too large: {', '.join(left)}."
@@ -40,7 +45,7 @@ def _files(row: Row) -> Iterator[Path]:
         yield from sorted((row.view.folder.artifacts / "figures").glob("*.svg"))
 
 
-def _image(place: str, path: Path) -> Markup | None:
+def _image(of: str, path: Path) -> Markup | None:
     try:
         content = read_bytes(path)
     except OSError:
@@ -48,5 +53,5 @@ def _image(place: str, path: Path) -> Markup | None:
     if len(content) > LARGEST:
         return None
     source = f"data:image/svg+xml;base64,{b64encode(content).decode()}"
-    words = f"{path.stem.replace('_', ' ')} of {place}"
+    words = f"{path.stem.replace('_', ' ')} of {of}"
     return tag("details", tag("summary", words), tag("figure", tag("img", src=source, alt=words)))

@@ -49,6 +49,17 @@ def test_what_is_too_much_or_too_large_is_named(shown):
     assert "lone_S0/artifacts/figures/a.svg" in found and f"lone_S0/artifacts/figures/p{MOST}.svg" in found
 
 
+def test_the_studys_own_pictures_come_first(shown, bench):
+    show, _ = shown
+    bench.folder.figures.mkdir()
+    (bench.folder.figures / "ladder.svg").write_text(SVG)
+    (bench.folder.figures / "vast.svg").write_text(SVG + " " * LARGEST)
+    found = show(train_gallery=SVG)
+    assert found is not None
+    assert found.index(f"ladder of {bench.folder.name}") < found.index("train gallery of lone_S0")
+    assert "too large: figures/vast.svg" in found
+
+
 def test_a_link_is_named_and_not_followed(shown, tmp_path):
     show, folder = shown
     outside = tmp_path / "secret.svg"
