@@ -1,5 +1,4 @@
-"""Pictures under a study's ``figures`` and its runs' ``artifacts/figures``, on the page as images: nothing in them is run
-or loaded."""
+"""Pictures of a study and of its runs, on the page as images: nothing in them is run or loaded."""
 
 from __future__ import annotations
 
