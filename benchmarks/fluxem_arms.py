@@ -1,12 +1,13 @@
 """Training samples per CPU second of every arm of fluxem/arms_small, and numbers per second of every code.
 
-    python benchmarks/fluxem_arms.py             every arm at the origin's width and batch, one thread
-    python benchmarks/fluxem_arms.py --codes     encoding and decoding alone
+    python benchmarks/fluxem_arms.py               every arm at the origin's width, one thread, batches as in the study
+    python benchmarks/fluxem_arms.py --batch 32    with the origin's batches
+    python benchmarks/fluxem_arms.py --codes       encoding and decoding alone
 
 The bar is 8 times 233 samples per CPU second, what the origin's token-only trainer reached at this width (128, 2
-layers, 4 heads) with batches of 32. The floor is arithmetic: the multiplications of one sample over what this core
-multiplies in one large matrix product, measured in turn with the arm so that other work on the machine disturbs both
-alike.
+layers, 4 heads) with batches of 32. Threads and allocator are set as in a run. The floor is arithmetic: the
+multiplications of one sample over what this core multiplies in one large matrix product, measured in turn with the arm
+so that other work on the machine disturbs both alike.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 
 from quadrat import Context
 from quadrat.study.load import load_study
+from quadrat.tensor import seeding
 from quadrat_studies.fluxem import algebra, circular
 from quadrat_studies.fluxem.config import MODULI, Config
 from quadrat_studies.fluxem.data import build_data, read_split
@@ -36,7 +38,7 @@ from quadrat_studies.fluxem.tokens import operand_values
 from quadrat_studies.fluxem.training import Pack, Samples
 
 ORIGIN, BAR = 233.0, 8.0
-BATCH, STEPS, ROUNDS = 32, 40, 5
+SAMPLES, ROUNDS = 2048, 5
 NUMBERS, CODE_BAR = 1 << 16, 5e6
 
 
@@ -68,14 +70,15 @@ def core_speed() -> float:
 
 
 def rate(pack: Pack) -> float:
-    """Samples per CPU second over ``STEPS`` steps."""
+    """Samples per CPU second over ``SAMPLES`` of them."""
+    batch = pack.recipe.batch_size
     start = time.process_time()
-    for _ in range(STEPS):
+    for _ in range(SAMPLES // batch):
         pack.update()
-    return STEPS * BATCH / (time.process_time() - start)
+    return SAMPLES // batch * batch / (time.process_time() - start)
 
 
-def arms() -> None:
+def arms(batch: int | None) -> None:
     """A line for each arm."""
     study = load_study("fluxem/arms_small")
     chosen = {str(run.point.arm): run.config for run in study.runs}
@@ -83,8 +86,8 @@ def arms() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for arm, tree in chosen.items():
-            small = {**tree, "training": {**tree["training"], "batch_size": BATCH, "steps": 10**6}}
-            config = Config.model_validate(small)
+            changed = {"steps": 10**6} | ({} if batch is None else {"batch_size": batch})
+            config = Config.model_validate({**tree, "training": {**tree["training"], **changed}})
             if not (folder / "train.jsonl").exists():
                 build_data(config, folder)
             pack = pack_of(config, folder, read_split(folder, "train"))
@@ -132,11 +135,12 @@ def codes() -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--batch", type=int, help="samples a step, in place of the study's")
     parser.add_argument("--codes", action="store_true", help="encoding and decoding alone")
     told = parser.parse_args()
-    torch.set_num_threads(1)
+    seeding.pin(1)
     if not told.codes:
-        arms()
+        arms(told.batch)
     codes()
 
 
