@@ -17,6 +17,7 @@ from quadrat_studies.fluxem.model import Cache, Decoder, restore
 from quadrat_studies.fluxem.readouts import codec
 from quadrat_studies.fluxem.representations import encode
 from quadrat_studies.fluxem.tokens import EOS, Prompts
+from quadrat_studies.fluxem.tool import run
 
 CHUNK = 512
 LONGEST_ANSWER = 32
@@ -34,13 +35,14 @@ def answer(checkpoint: Path | Mapping[str, Any], prompts: Sequence[str], *, devi
 
 
 def answers_of(model: Decoder, prompts: Sequence[str]) -> list[list[str]]:
-    """Answers of each replica of a model at hand."""
+    """Answers of each replica of a model at hand. What a model writes as a program is run (``tool``)."""
     device = str(model.norm.weight.device)
     found: list[list[str]] = [[] for _ in model.seeds]
     for start in range(0, len(prompts), CHUNK):
-        shared = encode(prompts[start : start + CHUNK], model.config).to(device)
-        for mine, texts in zip(found, decode(model, shared), strict=True):
-            mine.extend(texts)
+        part = prompts[start : start + CHUNK]
+        for mine, texts in zip(found, decode(model, encode(part, model.config).to(device)), strict=True):
+            is_program = model.config.readout == "program"
+            mine.extend(map(run, texts, part) if is_program else texts)
     return found
 
 

@@ -71,8 +71,9 @@ class ModelConfig(_Frozen):
         "token_only"
     )
     """How a number enters: as characters, as one vector of its codes, or as ``representations.py`` says."""
-    readout: Literal["digits", "number_head", "chunks", "scalar", "circles", "residues", "bits"] = "digits"
-    """How the answer comes out: characters one after the other, or at once in one of the ways of ``readouts.py``."""
+    readout: Literal["digits", "number_head", "chunks", "scalar", "circles", "residues", "bits", "program"] = "digits"
+    """How the answer comes out: characters one after the other, or at once in one of the ways of ``readouts.py``.
+    ``program`` is none of these: the network names operands and operations, and the algebra computes (``tool.py``)."""
     answer_order: Literal["reversed", "plain"] = "reversed"
     """For ``digits``: units first (carries run the way they are computed) or as printed."""
     answer_digits: int = Field(default=12, ge=1, le=40)
@@ -107,6 +108,8 @@ class ModelConfig(_Frozen):
             raise ValueError("chunks go in and out together: set representation and readout to chunks, or neither")
         if self.representation == "abacus" and (self.readout, self.answer_order) != ("digits", "reversed"):
             raise ValueError("abacus counts digits from the units: it needs readout digits and answer_order reversed")
+        if self.readout == "program" and self.representation not in ("token_only", "hybrid"):
+            raise ValueError("a program points at numbers: set representation to token_only or hybrid")
         if self.representation == "residues" and self.readout != "residues":
             raise ValueError("numbers that enter as residues leave as residues: set readout to residues")
         return self

@@ -17,14 +17,20 @@ from quadrat_studies.fluxem.problems import from_row
 
 def oracle_answers(rows: Sequence[Mapping[str, Any]], dtype: algebra.DType = "float64") -> list[str]:
     """Answers of the algebra on the gold parse, each step decoded and rounded to the nearest integer."""
-    answers: list[str] = []
-    for row in rows:
-        problem = from_row(row)
-        value = float(problem.operands[0])
-        for operation, operand in zip(problem.operations, problem.operands[1:], strict=True):
-            value = float(np.round(_step(operation, value, float(operand), dtype)))
-        answers.append(str(int(value)))
-    return answers
+    problems = [from_row(row) for row in rows]
+    return [str(compute(problem.operands, problem.operations, dtype)) for problem in problems]
+
+
+def compute(operands: Sequence[int], operations: Sequence[str], dtype: algebra.DType = "float64") -> int:
+    """The codes' value of a chain, from the left, each step decoded and rounded to the nearest integer.
+
+    Raises:
+        ArithmeticError, ValueError: a step has no finite value.
+    """
+    value = float(operands[0])
+    for operation, operand in zip(operations, operands[1:], strict=True):
+        value = float(np.round(_step(operation, value, float(operand), dtype)))
+    return int(value)
 
 
 def _step(operation: str, left: float, right: float, dtype: algebra.DType) -> float:

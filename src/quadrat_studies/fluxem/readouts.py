@@ -9,11 +9,12 @@ Shapes: R replicas, B samples, h width, A answer tokens, K places read at once, 
     residues     at once: the remainder by each coprime modulus, put together by the Chinese remainder theorem
     bits         at once: the 64 bits of the answer's float64
     scalar       at once: one number, by squared error in units of the training answers' deviation, then rounded
+    program      one character after the other, then EOS: operands and operations, for the algebra (``tool.py``)
 
-The first two are generated; the others are read from the column "=" (from one for each modulus where numbers entered
-as residues). A ``Codec`` says what an answer looks like to a
-read-out and what the network's choices spell; a ``Head`` is the learned part. A codec knows nothing of the network:
-it turns classes into text by fixed rules that are the same for every model.
+The first two and the last are generated; the others are read from the column "=" (from one for each modulus where
+numbers entered as residues). A ``Codec`` says what an answer looks like to a read-out and what the network's choices
+spell; a ``Head`` is the learned part. A codec knows nothing of the network: it turns classes into text by fixed rules
+that are the same for every model.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from quadrat_studies.fluxem.representations import CHUNKS, chunk_tokens, decode_
 from quadrat_studies.fluxem.tokens import ALPHABET, EOS, PAD, Targets, answer_text, answer_tokens, digit_classes
 from quadrat_studies.fluxem.tokens import digits_text as spell
 
-GENERATED = frozenset({"digits", "chunks"})
+GENERATED = frozenset({"digits", "chunks", "program"})
 BITS = 64
 LARGEST_EXACT = 2**53
 
@@ -65,10 +66,10 @@ class Codec(ABC):
 
 @final
 class Digits(Codec):
-    """Characters and EOS."""
+    """Characters and EOS, those of an answer or of a program."""
 
     def __init__(self, config: ModelConfig) -> None:
-        self._reverse = config.answer_order == "reversed"
+        self._reverse = config.answer_order == "reversed" and config.readout == "digits"
 
     def classes(self, answer: str) -> list[int]:
         """What must be said for ``answer``."""
@@ -206,6 +207,7 @@ def codec(config: ModelConfig) -> Codec:
     """The codec of a model."""
     kinds: dict[str, Callable[[ModelConfig], Codec]] = {
         "digits": Digits,
+        "program": Digits,
         "chunks": ChunkTokens,
         "number_head": SignAndDigits,
         "circles": TensComplement,

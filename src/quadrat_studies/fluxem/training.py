@@ -22,6 +22,7 @@ from quadrat_studies.fluxem.optimiser import Optimiser, learning_rate
 from quadrat_studies.fluxem.readouts import encode_answers
 from quadrat_studies.fluxem.representations import encode
 from quadrat_studies.fluxem.tokens import Prompts, Targets
+from quadrat_studies.fluxem.tool import program
 
 VALIDATION_CHUNK = 512
 Told: TypeAlias = Generator[Sequence[Event | None], frozenset[int] | None, None]
@@ -41,8 +42,10 @@ class Samples:
     @classmethod
     def of(cls, rows: Rows, config: Config, device: str) -> Samples:
         """The rows of a split, made ready once."""
-        prompts = encode([row["text"] for row in rows], config.model)
-        targets = encode_answers([row["target_text"] for row in rows], config.model)
+        texts = [row["text"] for row in rows]
+        by_tool = config.model.readout == "program"
+        asked = [program(text) for text in texts] if by_tool else [row["target_text"] for row in rows]
+        prompts, targets = encode(texts, config.model), encode_answers(asked, config.model)
         return cls(prompts.to(device), targets.to(device))
 
     def __len__(self) -> int:

@@ -80,6 +80,13 @@ def test_every_score_is_a_function_of_the_stored_predictions(run_arm):
             assert run.last(name) == value
 
 
+def test_a_program_is_run_and_its_answer_scored(run_arm):
+    run = run_arm(Config.model_validate({**TINY, "model": {**TINY["model"], "readout": "program"}}))
+    given = [row["prediction"] for row in run.artifacts["predictions/test_id.jsonl"]]
+    assert len(given) == 12 and all(text.startswith("?") or int(text) is not None for text in given)
+    assert list(run.artifacts["evaluation_results.json"]) == ["token_only_program"]
+
+
 def test_a_run_draws_its_ladders_and_its_errors(run_arm):
     ladders = {"magnitude_digits": 3, "operands": 3, "carries": 2, "cell_size": 2}
     run = run_arm(Config.model_validate({**TINY, "ladders": ladders}))
