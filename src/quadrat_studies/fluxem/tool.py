@@ -29,8 +29,8 @@ def program(prompt: str) -> str:
 def run(written: str, prompt: str) -> str:
     """The answer that a program gives for a prompt.
 
-    One that cannot be run is given back with a mark before it, which is no number and so is wrong: not a program, a place
-    without a number, a division by zero.
+    One that cannot be run is given back with a mark before it, which is no number and so is wrong: not a program, a
+    place without a number, a division by zero.
     """
     numbers = _NUMBER.findall(prompt)
     if not _PROGRAM.fullmatch(written):
