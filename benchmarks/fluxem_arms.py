@@ -5,7 +5,7 @@
     python benchmarks/fluxem_arms.py --codes       encoding and decoding alone
 
 The bar is 8 times 233 samples per CPU second, what the origin's token-only trainer reached at this width (128, 2
-layers, 4 heads) with batches of 32. Threads and allocator are set as in a run. The floor is arithmetic: the
+layers, 4 heads) with batches of 32. Threads are set as in a run. The floor is arithmetic: the
 multiplications of one sample over what this core multiplies in one large matrix product, measured in turn with the arm
 so that other work on the machine disturbs both alike.
 """

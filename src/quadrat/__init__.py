@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from quadrat.analyze.student import t_quantile
     from quadrat.core.context import Context
     from quadrat.core.errors import (
         GateError,
@@ -44,6 +45,7 @@ _HOMES = {
     "Status": "quadrat.core.verdicts",
     "Verdict": "quadrat.core.verdicts",
     "start_run": "quadrat.run.imperative",
+    "t_quantile": "quadrat.analyze.student",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "start_run",
+    "t_quantile",
 ]
 
 

@@ -14,7 +14,7 @@ from quadrat.journal.layout import StudyFolder
 from quadrat.report.markup import Markup, join, tag
 
 MOST: Final = 8
-"""Pictures of all together; a page that is too heavy to open shows nothing."""
+"""Pictures on one page; a page that is too heavy to open shows nothing."""
 LARGEST: Final = 500_000
 """Bytes of one picture."""
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from quadrat.tensor.allocator import keep_freed
-
 
 def loaded_torch() -> Any:
     """The torch module when this process has imported it, else None."""
@@ -39,7 +37,7 @@ def apply(seed: int) -> int:
 
 
 def pin(threads: int, *, deterministic: bool = True) -> dict[str, object]:
-    """Fix torch's thread count and its deterministic algorithms, let freed memory stay; return what is now in force.
+    """Fix torch's thread count and its deterministic algorithms; return what is now in force.
 
     One and two threads give different sums, so the thread count belongs to what makes a run repeatable:
     it is recorded with every attempt. Empty when torch is not in use.
@@ -47,7 +45,6 @@ def pin(threads: int, *, deterministic: bool = True) -> dict[str, object]:
     torch = loaded_torch()
     if torch is None:
         return {}
-    keep_freed()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic, warn_only=True)
     return {

@@ -1,8 +1,9 @@
 """More rules for the generator, after habits of ARC's *training* tasks: boolean halves, mirrors, lines, frames, noise.
 
 They are there to be trained on beside real tasks, so that a model meets more rules than ARC's few hundred tasks hold.
-No evaluation task was looked at for them. A family draws what its rule leaves open once a task and gives back a maker
-of pairs; all fit on a canvas of 7 and larger.
+They were written with the training tasks in mind by somebody who knows that the public evaluation tasks exist; what a
+model gains by them has to be weighed with that. A family draws what its rule leaves open once a task and gives back a
+maker of pairs; all fit on a canvas of 7 and larger.
 """
 
 from __future__ import annotations

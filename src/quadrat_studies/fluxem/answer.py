@@ -37,11 +37,11 @@ def answer(checkpoint: Path | Mapping[str, Any], prompts: Sequence[str], *, devi
 def answers_of(model: Decoder, prompts: Sequence[str]) -> list[list[str]]:
     """Answers of each replica of a model at hand. What a model writes as a program is run (``tool``)."""
     device = str(model.norm.weight.device)
+    is_program = model.config.readout == "program"
     found: list[list[str]] = [[] for _ in model.seeds]
     for start in range(0, len(prompts), CHUNK):
         part = prompts[start : start + CHUNK]
         for mine, texts in zip(found, decode(model, encode(part, model.config).to(device)), strict=True):
-            is_program = model.config.readout == "program"
             mine.extend(map(run, texts, part) if is_program else texts)
     return found
 

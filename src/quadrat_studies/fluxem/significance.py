@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from quadrat import t_quantile
+
 Bits = NDArray[np.bool_]
 DRAWS = 10_000
 
@@ -128,25 +130,6 @@ def t_half_width(scores: Sequence[float] | NDArray[np.float64]) -> float:
     """Half of the 95 % t interval of a mean; infinite for a single score."""
     n = len(scores)
     return t_quantile(n - 1) * float(np.std(scores, ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-
-
-def t_quantile(freedom: int) -> float:
-    """The t that 95 % of Student's distribution lie within, on both sides: the closed form for whole degrees of freedom
-    (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4) in an angle, which is halved in upon."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _share_within(middle, freedom) < 0.95 else (low, middle)
-    return math.tan(low) * math.sqrt(freedom)
-
-
-def _share_within(angle: float, freedom: int) -> float:
-    is_odd = freedom % 2
-    total, term = 0.0, math.cos(angle) if is_odd else 1.0
-    for power in range(is_odd, freedom - 1, 2):
-        total += term
-        term *= math.cos(angle) ** 2 * (power + 1) / (power + 2)
-    return 2 / math.pi * (angle + math.sin(angle) * total) if is_odd else math.sin(angle) * total
 
 
 def extrapolates(scores: Sequence[float], *, level: float = 0.99, share: float = 0.8) -> bool:
