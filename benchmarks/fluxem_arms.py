@@ -57,7 +57,8 @@ def operations(pack: Pack) -> float:
     reads = answer if pack.network.generates else model.answer_columns
     columns = pack.samples.prompts.tokens.shape[1] + (reads - 1 if pack.network.generates else 0)
     whole, last = 12 * h * h * columns, 10 * h * h * reads + 2 * h * h * columns
-    return 6.0 * (whole * (model.num_layers - 1) + last)
+    once = 10 * h * h * pack.samples.prompts.lone  # in the first layer, shared by the samples of a batch
+    return 6.0 * (whole * (model.num_layers - 1) - once + last)
 
 
 def core_speed() -> float:

@@ -60,7 +60,7 @@ def for_all(prompts: Prompts, replicas: int) -> Prompts:
     parts = (prompts.tokens, prompts.lengths, prompts.features, prompts.counts)
     tokens, lengths, features, counts = (None if part is None else part.expand(replicas, *part.shape) for part in parts)
     assert tokens is not None and lengths is not None and counts is not None
-    return Prompts(tokens, lengths, features, counts)
+    return Prompts(tokens, lengths, features, counts, prompts.lone)
 
 
 def _generate(model: Decoder, prompts: Prompts) -> torch.Tensor:

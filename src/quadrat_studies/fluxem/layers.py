@@ -31,8 +31,8 @@ class Affine(nn.Module):
         self.weight = stack.uniform(seeds, f"{name}.weight", shape=(fan_in, fan_out), low=-bound, high=bound)
         self.bias = stack.uniform(seeds, f"{name}.bias", shape=(fan_out,), low=-bound, high=bound)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[R, .., i]`` -> ``[R, .., o]``."""
+    def forward(self, x: Tensor, *, relu: bool = False) -> Tensor:
+        """``[R, .., i]`` -> ``[R, .., o]``; with ``relu``, what is negative becomes 0."""
         replicas, fan_in, fan_out = self.weight.shape
         rows, weight, bias = x.reshape(replicas, -1, fan_in), self.weight, self.bias
         before, after = -fan_in % stack.REGISTER, -fan_out % stack.REGISTER
@@ -41,6 +41,8 @@ class Affine(nn.Module):
         if before or after:
             weight, bias = F.pad(weight, (0, after, 0, before)), F.pad(bias, (0, after))
         product = torch.baddbmm(bias[:, None], rows, weight)
+        if relu:
+            product = product.relu_()  # here, since in place on a view autograd would copy the whole gradient
         return product[..., :fan_out].reshape(*x.shape[:-1], fan_out)
 
 
@@ -82,14 +84,14 @@ class Dropout:
     """
 
     def __init__(self, seeds: Seeds, rate: float, *, step: int) -> None:
-        self._rate = rate
+        self.rate = rate
         self._streams = [stack.stream(seed, f"dropout/{step}") for seed in seeds] if rate else []
 
     def __call__(self, x: Tensor) -> Tensor:
         """``x`` with a share ``rate`` of its elements at 0 and the others larger by as much."""
-        if not self._rate:
+        if not self.rate:
             return x
         kept = torch.empty(x.shape)  # on the CPU, so that a device sees the same masks
         for row, generator in zip(kept, self._streams, strict=True):
-            row.bernoulli_(1 - self._rate, generator=generator)
-        return x * kept.to(x.device, x.dtype).div_(1 - self._rate)
+            row.bernoulli_(1 - self.rate, generator=generator)
+        return x * kept.to(x.device, x.dtype).div_(1 - self.rate)

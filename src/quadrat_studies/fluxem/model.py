@@ -10,7 +10,8 @@ tokens, T = P + A - 1 columns in all, h width, H heads, S numbers in a prompt, F
 Positions count from "=": answers 0, 1, 2, .. from the front of the table, prompts -1, -2, .. from its end. So the
 units digit of the last operand and the first digit of the answer stand where they always stand, however long the
 numbers are. ``abacus`` has no such positions; its digits know their place in their own number instead. Only the
-columns whose output is read go through the last layer.
+columns whose output is read go through the last layer, and columns that see only themselves go through the first one
+once for each token, however many samples have it.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Block(nn.Module):
             key, value = kept.join(key, value)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, :, -reads:])
         x = x + drop(self.out(mixed.transpose(1, 2).reshape(x.shape)))
-        return x + drop(self.down(F.relu(self.up(self.norm_2(x)))))
+        return x + drop(self.down(self.up(self.norm_2(x), relu=True)))
 
     def _split(self, x: Tensor) -> Tensor:
         return x.flatten(0, 1).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [R, B, T, h] -> [R B, H, T, h / H]
@@ -132,9 +133,10 @@ class Decoder(nn.Module):
         """
         tokens = prompts.tokens if answer is None else torch.cat([prompts.tokens, answer], dim=2)
         reads = tokens.shape[2] - prompts.tokens.shape[2] + self.config.answer_columns
-        return self.run(
-            self.vectors(prompts, tokens, offset=offset), self.mask(tokens, prompts), reads=reads, drop=drop
-        )
+        drop = drop or Dropout(self.seeds, 0.0, step=0)
+        lone = None if drop.rate else self.lone(prompts)
+        x, mask = self.vectors(prompts, tokens, offset=offset), self.mask(tokens, prompts)
+        return self.run(x, mask, reads=reads, drop=drop, lone=lone)
 
     def vectors(self, prompts: Prompts, tokens: Tensor, *, offset: Tensor | None = None) -> Tensor:
         """What enters the first layer, ``[R, B, T, h]``, for a prompt and what was written after it so far."""
@@ -147,8 +149,7 @@ class Decoder(nn.Module):
             vectors = self.entry(codes).flatten(0, 1).to(x.dtype)
             x = x.flatten(0, 2).index_add(0, places, vectors).view_as(x)
         if self.config.representation == "residues":
-            steps = (self.lanes[tokens] <= 1).cumsum(-1)  # a number's lanes stand side by side, at one position
-            return x + self.position((steps - steps[..., -1:]) % self.config.max_seq_len)
+            return x + self.position(self._lane_rows(tokens))
         if self.config.representation != "abacus":
             columns = prompts.tokens.shape[2]
             return x + self.position(self._rows(-columns + 1, tokens.shape[2] - columns + 1))[:, None]
@@ -164,6 +165,29 @@ class Decoder(nn.Module):
         lanes = self.lanes[tokens].flatten(0, 1)
         return seen & ((lanes[:, :, None] == lanes[:, None]) | (lanes[:, None] == SHARED))[:, None]
 
+    def lone(self, prompts: Prompts) -> Tensor | None:
+        """The first layer's output of the columns that see only themselves, ``[R, B, lone, h]``.
+
+        It follows from token and position, so it is computed once for every pair of them and looked up. None where
+        there are no such columns, or not twice as many as pairs.
+        """
+        tokens, words = prompts.tokens[:, :, : prompts.lone], self.embedding.weight.shape[1]
+        if not prompts.lone or len(self.blocks) == 1:
+            return None
+        rows, which = self._lane_rows(prompts.tokens[0, :1])[0, : prompts.lone].unique(return_inverse=True)
+        if 2 * len(rows) * words > tokens[0].numel():
+            return None
+        pairs = self.position.weight[:, rows, None] + self.embedding.weight[:, None]
+        itself = torch.ones(1, 1, 1, 1, dtype=torch.bool, device=tokens.device)
+        off = Dropout(self.seeds, 0.0, step=0)
+        table = self.blocks[0](pairs.flatten(1, 2)[:, :, None], itself, reads=1, drop=off)
+        return stack.lookup(table[:, :, 0], tokens + which * words)
+
+    def _lane_rows(self, tokens: Tensor) -> Tensor:
+        """Rows of the position table where numbers are lanes: those of one number stand side by side, at one row."""
+        steps = (self.lanes[tokens] <= 1).cumsum(-1)
+        return (steps - steps[..., -1:]) % self.config.max_seq_len
+
     def _rows(self, start: int, stop: int) -> Tensor:
         """Rows of the position table for columns ``start .. stop`` counted from "="."""
         if stop - start > self.config.max_seq_len:
@@ -176,15 +200,27 @@ class Decoder(nn.Module):
         return torch.arange(start, stop, device=self.position.weight.device) % self.config.max_seq_len
 
     def run(
-        self, x: Tensor, mask: Tensor, *, reads: int, drop: Dropout | None = None, cache: Cache | None = None
+        self,
+        x: Tensor,
+        mask: Tensor,
+        *,
+        reads: int,
+        drop: Dropout | None = None,
+        cache: Cache | None = None,
+        lone: Tensor | None = None,
     ) -> Tensor:
-        """The blocks and the head: ``[R, B, T, h]`` -> outputs of ``reads`` columns."""
+        """The blocks and the head: ``[R, B, T, h]`` -> outputs of ``reads`` columns. ``lone``: what the first layer
+        says in the leading columns, where that is known."""
         drop = drop or Dropout(self.seeds, 0.0, step=0)
         x = drop(x)
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
             kept = None if cache is None else Kept(cache, layer)
-            x = block(x, mask, reads=reads if layer == last else x.shape[2], drop=drop, kept=kept)
+            known = lone if layer == 0 else None
+            columns = x.shape[2] if known is None else x.shape[2] - known.shape[2]
+            x = block(x, mask, reads=reads if layer == last else columns, drop=drop, kept=kept)
+            if known is not None:
+                x = torch.cat([known, x], 2)
         return self.head(self.norm(x))
 
     @property

@@ -40,6 +40,7 @@ from quadrat_studies.fluxem.layers import Affine, Seeds
 from quadrat_studies.fluxem.tokens import (
     ALPHABET,
     IDS,
+    PAD,
     Prompts,
     alphabet_size,
     encode_prompts,
@@ -107,7 +108,8 @@ def encode(texts: Sequence[str], config: ModelConfig) -> Prompts:
     tokens = torch.tensor([[0] * (width - len(row)) + row for row in rows])
     lengths = torch.tensor([len(row) for row in rows])
     if kind not in ONE_COLUMN:
-        return Prompts(tokens, lengths, None, torch.zeros(len(rows), dtype=torch.long))
+        lone = lone_columns(tokens, lane_of_tokens(config)) if kind == "residues" else 0
+        return Prompts(tokens, lengths, None, torch.zeros(len(rows), dtype=torch.long), lone)
     numbers = [[int(number) for number in _NUMBER.findall(text)] for text in texts]
     counts = torch.tensor([len(row) for row in numbers])
     codes = coordinates([value for row in numbers for value in row], config)
@@ -149,6 +151,16 @@ def lane_of_tokens(config: ModelConfig) -> Tensor:
     lanes = torch.arange(1, len(config.moduli) + 1)
     shared = torch.full((len(ALPHABET),), SHARED)
     return torch.cat([shared, lanes.repeat_interleave(torch.tensor(config.moduli)), lanes])
+
+
+def lone_columns(tokens: Tensor, lanes: Tensor) -> int:
+    """How many leading columns of ``[N, P]`` see no other; 0 unless all prompts have the same lanes in one order."""
+    rows = lanes[tokens]
+    if not bool((rows == rows[:1]).all()) or bool((tokens == PAD).any()):
+        return 0
+    row = rows[0].tolist()
+    sees_another = (lane in row[:column] or SHARED in row[:column] for column, lane in enumerate(row))
+    return next((column for column, does in enumerate(sees_another) if does), 0)
 
 
 def circle_start(table: Tensor, config: ModelConfig, seeds: Seeds) -> None:

@@ -136,13 +136,15 @@ class Prompts:
     """Prompts as tensors. N prompts, P columns, S numbers, F features.
 
     tokens: ``[N, P]``, padded on the left. lengths: ``[N]``. features: ``[N, S, F]`` float32, zero where a prompt
-    has fewer numbers, or None for characters. counts: ``[N]``, numbers in each prompt.
+    has fewer numbers, or None for characters. counts: ``[N]``, numbers in each prompt. lone: leading columns that see
+    no other column, where all prompts are laid out alike; 0 where that is not known.
     """
 
     tokens: torch.Tensor
     lengths: torch.Tensor
     features: torch.Tensor | None
     counts: torch.Tensor
+    lone: int = 0
 
     def take(self, rows: torch.Tensor) -> Prompts:
         """Some of the prompts, with no more columns than they need."""
@@ -150,12 +152,12 @@ class Prompts:
         features = None
         if self.features is not None:
             features = self.features[rows, : int(self.counts[rows].max())]
-        return Prompts(self.tokens[rows, -columns:], self.lengths[rows], features, self.counts[rows])
+        return Prompts(self.tokens[rows, -columns:], self.lengths[rows], features, self.counts[rows], self.lone)
 
     def to(self, device: str) -> Prompts:
         """The same on a device."""
         features = None if self.features is None else self.features.to(device)
-        return Prompts(self.tokens.to(device), self.lengths.to(device), features, self.counts.to(device))
+        return Prompts(self.tokens.to(device), self.lengths.to(device), features, self.counts.to(device), self.lone)
 
 
 def encode_prompts(texts: Sequence[str], config: ModelConfig) -> Prompts:

@@ -53,8 +53,9 @@ class Samples:
 
     def take(self, rows: Tensor) -> tuple[Prompts, Targets]:
         """The samples of ``rows`` ``[R, B]``, each replica's own."""
-        features = None if self.prompts.features is None else self.prompts.features[rows]
-        prompts = Prompts(self.prompts.tokens[rows], self.prompts.lengths[rows], features, self.prompts.counts[rows])
+        all_of = self.prompts
+        features = None if all_of.features is None else all_of.features[rows]
+        prompts = Prompts(all_of.tokens[rows], all_of.lengths[rows], features, all_of.counts[rows], all_of.lone)
         return prompts, Targets(self.targets.tokens[rows], self.targets.lengths[rows])
 
 

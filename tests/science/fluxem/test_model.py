@@ -10,6 +10,7 @@ from quadrat.tensor import stack
 from quadrat.tensor.probes import parameter_count
 from quadrat_studies.fluxem.answer import answers_of, for_all
 from quadrat_studies.fluxem.config import ModelConfig, TrainingConfig
+from quadrat_studies.fluxem.layers import Dropout
 from quadrat_studies.fluxem.model import Decoder, build, restore
 from quadrat_studies.fluxem.optimiser import Optimiser, learning_rate
 from quadrat_studies.fluxem.readouts import codec, encode_answers
@@ -133,6 +134,25 @@ def test_a_lane_sees_its_own_modulus_alone():
     torch.testing.assert_close(logits[0, 0], logits[1, 0], rtol=0, atol=0)
     assert not torch.equal(logits[0, 1], logits[1, 1])
     assert not torch.equal(logits[0, 2], logits[1, 2])
+
+
+def test_columns_that_see_only_themselves_are_computed_once_and_come_out_the_same():
+    config = small(representation="residues", readout="residues", moduli=[7, 11, 13], num_layers=2)
+    texts = [f"{a} {sign} {b}" for a in range(7, 17) for sign in "+-*" for b in range(3)]
+    prompts, targets = asked(texts, config), wanted(["1"] * len(texts), config)
+    assert prompts.lone == 4  # three remainders and the operator
+    model = model_of(config)
+    assert model.lone(prompts).shape == (1, 90, 4, config.hidden_dim)
+    plain = Prompts(prompts.tokens, prompts.lengths, None, prompts.counts)
+    assert model.lone(plain) is None
+    fast, slow = (model.loss(each, targets).sum() for each in (prompts, plain))
+    torch.testing.assert_close(fast, slow)
+    parameters = list(model.parameters())
+    for mine, theirs in zip(*(torch.autograd.grad(loss, parameters) for loss in (fast, slow)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+    dropping = Dropout((0,), 0.5, step=0), Dropout((0,), 0.5, step=0)  # what is dropped differs from sample to sample
+    dropped = [model.loss(each, targets, drop=drop) for each, drop in zip((prompts, plain), dropping, strict=True)]
+    assert torch.equal(*dropped)
 
 
 def test_a_class_that_a_modulus_lacks_is_never_chosen():

@@ -8,6 +8,7 @@ import torch
 from quadrat import Artifact, Checkpoint, Context, Metrics, Note, UsageError
 from quadrat_studies.fluxem.config import Config
 from quadrat_studies.fluxem.experiment import build_data, pack_key, train_pack
+from quadrat_studies.fluxem.model import Decoder
 
 BASE = {
     "data": {"train_size": 50, "validation_size": 8, "test_size": 9},
@@ -99,6 +100,21 @@ def test_a_member_yields_what_it_yields_alone(arm, folder):
         (alone,) = told([configs[place]], [(4, 0, 9)[place]], folder)
         assert same(together[place], alone)
     assert not same(together[0], together[2])
+
+
+def test_nor_does_a_member_notice_where_columns_are_computed_once(folder):
+    def one():
+        tree = config("residues", batch_size=48).model_dump()
+        return Config.model_validate({**tree, "model": {**tree["model"], "moduli": [5, 7, 8, 9, 11], "dropout": 0.0}})
+
+    seen = []
+    plain, Decoder.lone = Decoder.lone, lambda *given: seen.append(plain(*given)) or seen[-1]
+    try:
+        together, (alone,) = told([one()] * 3, (4, 0, 9), folder), told([one()], (0,), folder)
+    finally:
+        Decoder.lone = plain
+    assert any(each is not None for each in seen)
+    assert same(together[1], alone)
 
 
 def test_a_stopped_member_is_silent_and_the_others_do_not_notice(folder):

@@ -48,6 +48,21 @@ def test_residues_are_one_token_a_modulus_and_know_their_lane():
     assert len(lanes) == r.vocabulary(RESIDUES)
 
 
+@pytest.mark.parametrize(
+    ("texts", "lone"),
+    [
+        (["14 + 7", "3 - 9"], 3),  # two remainders and the operator
+        (["(1 + 2) * 3", "(4 - 2) * 3"], 1),  # everything sees the bracket
+        (["14 + 7", "3 - 9 + 1"], 0),  # of two lengths
+        (["1 + (2)", "(1) + 2"], 0),  # laid out in two ways
+        (["", ""], 0),
+    ],
+)
+def test_columns_that_see_only_themselves_lead(texts, lone):
+    assert r.encode(texts, RESIDUES).lone == lone
+    assert r.encode(["1 + 2"], ABACUS).lone == 0
+
+
 def test_remainders_start_as_neighbours_on_a_circle():
     config = of(representation="residues", readout="residues", moduli=[17])
     table = torch.randn(1, r.vocabulary(config), 512, generator=torch.Generator().manual_seed(0)) * 0.01
