@@ -6,8 +6,9 @@ Both are given the same weights, states and batch: 16 rows on a canvas of 10, 4 
 layers, H = L = 2; logits must agree to 1e-4. A step is forward, loss, backward, clipping, AdamATan2 and the average of
 the weights; one thread, CPU seconds, turn about, medians. The transcription is written as a reader of the paper would
 write it, one operation a formula, with torch's own attention and fused matrices where the published code has them.
-``--compiled`` also times the transcription under ``torch.compile`` (about 20 CPU-seconds to compile): what a compiled
-step of ours would have to beat. There is none yet.
+
+Two steps of ours: with the loops that numba compiles, and without, all in torch's operations, as where numba is
+missing. ``--compiled`` also times the transcription under ``torch.compile`` (about 20 CPU-seconds to compile).
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 import torch.nn.functional as F
 
+from quadrat_studies.etrm import fused
 from quadrat_studies.etrm.config import ArchConfig, TrainingConfig
 from quadrat_studies.etrm.grids import IGNORED
 from quadrat_studies.etrm.losses import score_rows
 from quadrat_studies.etrm.model import build
 from quadrat_studies.etrm.optimiser import AdamATan2, FlatWeights
 
-BAR = 0.8
+BAR = 0.7
 BATCH, SIDE, TURNS = 16, 10, 9
 ARCH = ArchConfig()
 RECIPE = TrainingConfig()
@@ -181,19 +183,36 @@ def compiled():
     return step
 
 
+def without_loops():
+    """A step of ours in torch's operations."""
+    _, fast, _ = pair()
+
+    def step():
+        used, fused.loops = fused.loops, lambda: None
+        try:
+            return fast()
+        finally:
+            fused.loops = used
+
+    return step
+
+
 def main():
     torch.set_num_threads(1)
     plain, fast, _ = pair()
     apart = (plain() - fast()).abs().max().item()
-    steps = [plain, fast, *([compiled()] if "--compiled" in sys.argv else [])]
-    times = [[seconds(step) for step in steps] for _ in range(TURNS)]
-    ratio = statistics.median(ours / reference for reference, ours, *_ in times)
-    reference, ours, *more = (statistics.median(column) for column in zip(*times, strict=True))
-    print("| plain, CPU-ms | ours, CPU-ms | ratio | bar | logits apart |\n|---|---|---|---|---|")
-    verdict = f"{BAR} {'met' if ratio <= BAR else 'MISSED'}"
-    print(f"| {reference * 1e3:.0f} | {ours * 1e3:.0f} | {ratio:.2f} | {verdict} | {apart:.1e} |")
-    for number in more:
-        print(f"\nThe transcription compiled: {number * 1e3:.0f} CPU-ms, {number / reference:.2f} of plain.")
+    steps = {"ours": fast, "ours without the loops": without_loops()}
+    if "--compiled" in sys.argv:
+        steps["the transcription compiled"] = compiled()
+    times = [[seconds(step) for step in (plain, *steps.values())] for _ in range(TURNS)]
+    print(f"plain: {statistics.median(row[0] for row in times) * 1e3:.0f} CPU-ms; logits apart {apart:.1e}")
+    print("| step | CPU-ms | of plain | least and most |\n|---|---|---|---|")
+    for place, name in enumerate(steps, 1):
+        ratios = [row[place] / row[0] for row in times]
+        spent = statistics.median(row[place] for row in times) * 1e3
+        print(f"| {name} | {spent:.0f} | {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |")
+    ratio = statistics.median(row[1] / row[0] for row in times)
+    print(f"bar: {BAR} of plain, {'met' if ratio <= BAR else 'MISSED'}")
     return 0 if ratio <= BAR and apart <= 1e-4 else 1
 
 

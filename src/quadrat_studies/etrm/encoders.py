@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quadrat_studies.etrm.config import ArchConfig
-from quadrat_studies.etrm.fused import Pool
 from quadrat_studies.etrm.grids import PAD, VOCABULARY
 from quadrat_studies.etrm.layers import Block, CrossBlock, as_turns, cut_normal, gated, key_bias, matrix, rms, rotary
 
@@ -138,10 +137,7 @@ class GridEncoder(nn.Module):
         self.arch, self.side = arch, side
         width = arch.hidden_size
         self.embedding = nn.Parameter(cut_normal(2 * VOCABULARY, width, std=width**-0.5))
-        pool = Pool()
-        self.layers = nn.ModuleList(
-            Block(arch, pool=pool, style=arch.encoder_norm_style) for _ in range(arch.encoder_num_layers)
-        )
+        self.layers = nn.ModuleList(Block(arch, style=arch.encoder_norm_style) for _ in range(arch.encoder_num_layers))
 
     def forward(self, packed: Packed) -> Tensor:
         """``[n, S, D]``, one vector a cell, zero where there is none."""
@@ -199,8 +195,7 @@ class DeepGrid(nn.Module):
         self.embedding = nn.Parameter(cut_normal(VOCABULARY, width, std=1.0))
         self.place = nn.Parameter(cut_normal(2 * side + 2, width, std=1.0))
         self.cls = nn.Parameter(cut_normal(width, std=1.0))
-        pool = Pool()
-        self.layers = nn.ModuleList(Block(arch, pool=pool, style="pre") for _ in range(arch.encoder_num_layers))
+        self.layers = nn.ModuleList(Block(arch, style="pre") for _ in range(arch.encoder_num_layers))
         channels = width // arch.num_heads
         still = as_turns(torch.zeros(1, channels // 2), channels)
         self.register_buffer("turns", still, persistent=False)

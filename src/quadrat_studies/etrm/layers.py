@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quadrat_studies.etrm.config import ArchConfig
-from quadrat_studies.etrm.fused import EPSILON, Pool, Weights, applies, fused_block
+from quadrat_studies.etrm.fused import EPSILON, Weights, applies, fused_block
 
 CUT_DEVIATION = 0.8796256610342398
 """Standard deviation of a standard normal cut at two sigma."""
@@ -65,10 +65,10 @@ def as_turns(angles: Tensor, channels: int) -> Tensor:
 class Block(nn.Module):
     """Attention, then a gated layer, each with a residual; the norm after each (``post``) or before (``pre``)."""
 
-    def __init__(self, arch: ArchConfig, *, pool: Pool, style: str = "post") -> None:
+    def __init__(self, arch: ArchConfig, *, style: str = "post") -> None:
         super().__init__()
         width, inner = arch.hidden_size, arch.feed_forward
-        self.heads, self.style, self._pool = arch.num_heads, style, pool
+        self.heads, self.style = arch.num_heads, style
         self.qkv = matrix(3 * width, width)
         self.out = matrix(width, width)
         self.gate_up = matrix(2 * inner, width)
@@ -81,8 +81,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, turns: Tensor, bias: Tensor | None = None) -> Tensor:
         """``[B, N, D]`` to the same shape. ``turns``: see ``as_turns``; ``bias`` ``[B, 1, N]`` per key."""
-        if self.style == "post" and applies(x, self.heads):
-            return fused_block(x, self.weights, turns=turns, bias=bias, pool=self._pool)
+        if self.style == "post" and applies(x, self.weights, x.shape[-1] // self.heads):
+            return fused_block(x, self.weights, turns=turns, bias=bias)
         return plain_block(x, self.weights, turns=turns, bias=bias, style=self.style)
 
 

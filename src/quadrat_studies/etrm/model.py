@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from quadrat.tensor.rng import preserved
 from quadrat_studies.etrm.config import ArchConfig
 from quadrat_studies.etrm.encoders import Demos, Encoded, Look, build_encoder
-from quadrat_studies.etrm.fused import Pool
 from quadrat_studies.etrm.grids import VOCABULARY
 from quadrat_studies.etrm.layers import Block, as_turns, cut_normal, matrix, rotary
 
@@ -69,8 +68,7 @@ class Decoder(nn.Module):
         self.q_head = nn.Linear(width, 2)
         nn.init.zeros_(self.q_head.weight)
         nn.init.constant_(self.q_head.bias, HALT_BIAS)
-        pool = Pool()
-        self.layers = nn.ModuleList(Block(arch, pool=pool) for _ in range(arch.L_layers))
+        self.layers = nn.ModuleList(Block(arch) for _ in range(arch.L_layers))
         self.register_buffer("h_init", cut_normal(width, std=1.0))
         self.register_buffer("l_init", cut_normal(width, std=1.0))
         self.register_buffer("turns", _sequence_turns(arch, side), persistent=False)
