@@ -5,7 +5,8 @@ registers. Both are types of numba's with the few operations that ``kernels.py``
 them on any processor: with shorter registers an operation takes several instructions. All arrays are flat and float32,
 and an index is that of a first element.
 
-numba keeps what it compiled from ``kernels.py`` until that file changes: after a change here, touch it.
+numba keeps what it compiled from ``kernels.py`` until that file changes, so after a change here ``kernels.MADE_WITH``
+has to be renewed; a test watches it.
 """
 
 # What the compiled functions take has no names among Python's types.
@@ -83,6 +84,11 @@ def _spread(builder: Any, number: Any) -> Any:
     empty = ir.Constant(_LANES, ir.Undefined)
     first = builder.insert_element(empty, number, ir.Constant(_INT, 0))
     return builder.shuffle_vector(first, empty, _all(_INT, 0))
+
+
+def _factor(context: Any, builder: Any, kind: Any, given: Any, row: int) -> Any:
+    """Element ``at + row * step`` of ``given``, an array, at and step, in all lanes."""
+    return _spread(builder, builder.load(_place(context, builder, kind, *given, row=row)))
 
 
 def _sum(builder: Any, total: Any, factor: Any, value: Any) -> Any:
@@ -175,15 +181,16 @@ def largest(typing, value):
 
 @_operation
 def exp2(typing, value):
-    """Two to the power of each lane, to 2e-7; at least ``2**-126``.
+    """Two to the power of each lane, to 2e-7; at least ``2**-126`` and at most ``2**127``.
 
     The power is split into an integer, which becomes the exponent's bits, and a rest of at most a half, for which a
     polynomial of degree 6 is good to the last bit but one.
     """
 
     def generate(context, builder, signature, given):
-        least = _all(_FLOAT, -126.0)
+        least, most = _all(_FLOAT, -126.0), _all(_FLOAT, 127.0)
         x = builder.select(builder.fcmp_ordered("<", given[0], least), least, given[0])
+        x = builder.select(builder.fcmp_ordered(">", x, most), most, x)
         whole = _call(builder, "llvm.floor.v16f32", _LANES, [builder.fadd(x, _all(_FLOAT, 0.5))])
         rest = builder.fsub(x, whole)
         power = _all(_FLOAT, float(np.float32(_POWERS[-1])))
@@ -246,8 +253,8 @@ def outer(typing, rows, array, at, step, value):
     def generate(context, builder, signature, given):
         result = given[0]
         for row in range(ROWS):
-            number = builder.load(_place(context, builder, signature.args[1], *given[1:4], row=row))
-            grown = _sum(builder, builder.extract_value(result, row), _spread(builder, number), given[4])
+            number = _factor(context, builder, signature.args[1], given[1:4], row)
+            grown = _sum(builder, builder.extract_value(result, row), number, given[4])
             result = builder.insert_value(result, grown, row)
         return result
 
@@ -261,8 +268,8 @@ def inner(typing, value, array, at, step, rows):
     def generate(context, builder, signature, given):
         result = given[0]
         for row in range(ROWS):
-            number = builder.load(_place(context, builder, signature.args[1], *given[1:4], row=row))
-            result = _sum(builder, result, _spread(builder, number), builder.extract_value(given[4], row))
+            number = _factor(context, builder, signature.args[1], given[1:4], row)
+            result = _sum(builder, result, number, builder.extract_value(given[4], row))
         return result
 
     return lanes(lanes, array, types.intp, types.intp, tile), generate

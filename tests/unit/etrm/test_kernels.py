@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from quadrat_studies.etrm import kernels
+from quadrat_studies.etrm import kernels, lanes, layers
 
 F = np.float32
 rng = np.random.default_rng(0)
@@ -19,6 +22,15 @@ def swish(x):
     return x / (1 + np.exp(-x))
 
 
+def test_a_change_of_the_lanes_is_compiled():
+    assert hashlib.sha256(Path(lanes.__file__).read_bytes()).hexdigest().startswith(kernels.MADE_WITH)
+    assert len(kernels.MADE_WITH) == 12
+
+
+def test_norms_have_one_epsilon():
+    assert F(layers.EPSILON) == kernels.EPSILON
+
+
 def test_gates_and_their_gradient():
     gates, slopes = drawn(5, 64), drawn(5, 32)
     acted = np.empty((5, 32), F)
@@ -30,6 +42,17 @@ def test_gates_and_their_gradient():
     kernels.gate_back(gates, slopes)
     np.testing.assert_allclose(gates, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(slopes, acted, rtol=1e-6)
+
+
+def test_gates_far_open_and_far_shut():
+    gates, slopes = np.ones((1, 32), F), np.ones((1, 16), F)
+    gates[0, :16] = np.repeat([-1e4, -200, 200, 1e4], 4)
+    acted = np.empty((1, 16), F)
+    kernels.gate(gates, acted)
+    np.testing.assert_allclose(acted[0], np.repeat([0, 0, 200, 1e4], 4), atol=1e-30)
+    kernels.gate_back(gates, slopes)
+    np.testing.assert_allclose(gates[0, :16], np.repeat([0, 0, 1, 1], 4), atol=1e-30)
+    np.testing.assert_allclose(gates[0, 16:], acted[0], atol=1e-30)
 
 
 def test_norms_add_what_they_are_given_and_leave_a_mean_square_of_one():

@@ -48,8 +48,18 @@ def test_powers_of_two_are_good_to_the_last_bits():
     assert np.array_equal(result[:240], 2.0 ** whole.astype(float))
 
 
-@pytest.mark.parametrize(("value", "power"), [(-1e30, 2.0**-126), (-np.inf, 2.0**-126), (np.nan, np.nan)])
-def test_a_power_far_below_is_the_least_and_a_nan_stays_one(value, power):
+@pytest.mark.parametrize(
+    ("value", "power"),
+    [
+        (-1e30, 2.0**-126),
+        (-np.inf, 2.0**-126),
+        (127.6, 2.0**127),
+        (300, 2.0**127),
+        (np.inf, 2.0**127),
+        (np.nan, np.nan),
+    ],
+)
+def test_a_power_far_off_is_the_least_or_the_most_and_a_nan_stays_one(value, power):
     result = np.empty(16, F)
     powers(np.full(16, value, F), result)
     np.testing.assert_array_equal(result, np.full(16, power, F))
