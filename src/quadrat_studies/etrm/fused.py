@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-EPSILON = 1e-5
 CHANNELS = 16
 """Channels of a head that the loops are written for."""
 

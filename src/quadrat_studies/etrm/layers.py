@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from quadrat_studies.etrm.config import ArchConfig
-from quadrat_studies.etrm.fused import EPSILON, Weights, applies, fused_block
+from quadrat_studies.etrm.fused import Weights, applies, fused_block
 
+EPSILON = 1e-5
 CUT_DEVIATION = 0.8796256610342398
 """Standard deviation of a standard normal cut at two sigma."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def for_all(prompts: Prompts, replicas: int) -> Prompts:
     parts = (prompts.tokens, prompts.lengths, prompts.features, prompts.counts)
     tokens, lengths, features, counts = (None if part is None else part.expand(replicas, *part.shape) for part in parts)
     assert tokens is not None and lengths is not None and counts is not None
-    return Prompts(tokens, lengths, features, counts, prompts.lone)
+    return replace(prompts, tokens=tokens, lengths=lengths, features=features, counts=counts)
 
 
 def _generate(model: Decoder, prompts: Prompts) -> torch.Tensor:

@@ -133,8 +133,7 @@ class Decoder(nn.Module):
         """
         tokens = prompts.tokens if answer is None else torch.cat([prompts.tokens, answer], dim=2)
         reads = tokens.shape[2] - prompts.tokens.shape[2] + self.config.answer_columns
-        drop = drop or Dropout(self.seeds, 0.0, step=0)
-        lone = None if drop.rate else self.lone(prompts)
+        lone = None if drop is not None and drop.rate else self.lone(prompts)
         x, mask = self.vectors(prompts, tokens, offset=offset), self.mask(tokens, prompts)
         return self.run(x, mask, reads=reads, drop=drop, lone=lone)
 

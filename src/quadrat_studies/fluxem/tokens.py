@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, final
 
@@ -152,12 +152,14 @@ class Prompts:
         features = None
         if self.features is not None:
             features = self.features[rows, : int(self.counts[rows].max())]
-        return Prompts(self.tokens[rows, -columns:], self.lengths[rows], features, self.counts[rows], self.lone)
+        tokens, counts = self.tokens[rows, -columns:], self.counts[rows]
+        return replace(self, tokens=tokens, lengths=self.lengths[rows], features=features, counts=counts)
 
     def to(self, device: str) -> Prompts:
         """The same on a device."""
         features = None if self.features is None else self.features.to(device)
-        return Prompts(self.tokens.to(device), self.lengths.to(device), features, self.counts.to(device), self.lone)
+        tokens, lengths, counts = (part.to(device) for part in (self.tokens, self.lengths, self.counts))
+        return replace(self, tokens=tokens, lengths=lengths, features=features, counts=counts)
 
 
 def encode_prompts(texts: Sequence[str], config: ModelConfig) -> Prompts:

@@ -12,16 +12,15 @@ import re
 from itertools import pairwise
 
 from quadrat_studies.fluxem.oracle import compute
+from quadrat_studies.fluxem.tokens import find_integers, find_numbers
 
-_NUMBER = re.compile(r"[0-9]+")
 _OPERATION = re.compile(r"[-+*/]")
 _PROGRAM = re.compile(r"[0-9]+(?:[-+*/][0-9]+)*")
 
 
 def program(prompt: str) -> str:
     """What the network is to write for a prompt: its numbers' places with the operations between them, in order."""
-    numbers = list(_NUMBER.finditer(prompt))
-    between = [_OPERATION.search(prompt, one.end(), other.start()) for one, other in pairwise(numbers)]
+    between = [_OPERATION.search(prompt, end, start) for (_, end), (start, _) in pairwise(find_numbers(prompt))]
     written = [f"{found[0]}{place}" for place, found in enumerate(between, start=1) if found is not None]
     return "0" + "".join(written)
 
@@ -32,13 +31,13 @@ def run(written: str, prompt: str) -> str:
     One that cannot be run is given back with a mark before it, which is no number and so is wrong: not a program, a
     place without a number, a division by zero.
     """
-    numbers = _NUMBER.findall(prompt)
+    numbers = find_integers(prompt)
     if not _PROGRAM.fullmatch(written):
         return f"?{written}"
-    places = [int(place) for place in _NUMBER.findall(written)]
+    places = find_integers(written)
     if max(places) >= len(numbers):
         return f"?{written}"
     try:
-        return str(compute([int(numbers[place]) for place in places], _OPERATION.findall(written)))
+        return str(compute([numbers[place] for place in places], _OPERATION.findall(written)))
     except (ArithmeticError, ValueError):
         return f"?{written}"

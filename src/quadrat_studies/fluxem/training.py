@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, final
 
@@ -53,9 +53,11 @@ class Samples:
 
     def take(self, rows: Tensor) -> tuple[Prompts, Targets]:
         """The samples of ``rows`` ``[R, B]``, each replica's own."""
-        all_of = self.prompts
-        features = None if all_of.features is None else all_of.features[rows]
-        prompts = Prompts(all_of.tokens[rows], all_of.lengths[rows], features, all_of.counts[rows], all_of.lone)
+        features = None if self.prompts.features is None else self.prompts.features[rows]
+        tokens, lengths, counts = (
+            part[rows] for part in (self.prompts.tokens, self.prompts.lengths, self.prompts.counts)
+        )
+        prompts = replace(self.prompts, tokens=tokens, lengths=lengths, features=features, counts=counts)
         return prompts, Targets(self.targets.tokens[rows], self.targets.lengths[rows])
 
 
